@@ -1,0 +1,28 @@
+"""Loads an object by its `module:name`, so that nothing is imported before it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from tiphys.errors import MissingExtraError
+
+
+def load(path: str) -> Any:
+    """The object that `module:qualname` names.
+
+    Raises:
+        MissingExtraError: the module belongs to an integration whose libraries are not installed.
+    """
+    module_name, _, qualname = path.partition(":")
+    try:
+        found: Any = import_module(module_name)
+    except ModuleNotFoundError as error:
+        parts = module_name.split(".")
+        missing = error.name or ""
+        if parts[:2] == ["tiphys", "integrations"] and len(parts) > 2 and not missing.startswith("tiphys"):
+            raise MissingExtraError(parts[2], missing) from error
+        raise
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,28 @@
+"""Every test works in a home of its own and sees no settings of the person who runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "tiphys-home"
+    monkeypatch.setenv("TIPHYS_HOME", str(folder))
+    monkeypatch.setenv("TIPHYS_PROGRESS", "off")
+    monkeypatch.delenv("TIPHYS_DB_URL", raising=False)
+    monkeypatch.delenv("TIPHYS_DEBUG", raising=False)
+    yield folder
+    _close_backends(folder)
+
+
+def _close_backends(folder: Path) -> None:
+    """Give back what a test opened in its home, so that hundreds of tests leave no threads behind."""
+    import sys
+
+    bootstrap = sys.modules.get("tiphys.bootstrap")
+    if bootstrap is not None:
+        bootstrap.close_backends(folder)
