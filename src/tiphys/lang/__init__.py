@@ -1,0 +1,1 @@
+"""The small languages inside manifests: tags, conditions, dependencies, durations. Pure functions over text."""
