@@ -1,0 +1,1 @@
+"""The pure state machine: events in, commands out; no I/O, no clock, no randomness."""

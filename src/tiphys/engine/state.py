@@ -1,0 +1,216 @@
+"""What a machine holds while it works: the nodes, and beside them counters and queues that follow from the nodes.
+
+Nothing in here but `nodes` and `status` is stored. The rest is rebuilt from them (`restore`) and checked against them
+(`validate`).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from tiphys.engine.commands import Command
+from tiphys.engine.ids import fnv32
+from tiphys.engine.loops import Aggregate, item_index
+from tiphys.engine.model import Node, NodeType, Phase, Reason, Values, WorkflowState
+from tiphys.engine.plan import FAILURES, DagPlan, TaskPlan, TemplatePlan, WorkflowPlan
+from tiphys.errors import InvariantError
+
+#: Where a piece of work stands in the workflow: the (task, item) numbers on the way to it. The queue is ordered by it.
+Place = tuple[int, ...]
+#: Places of the main tree and of the exit handler.
+MAIN_PLACE: Place = (0, 0)
+EXIT_PLACE: Place = (1, 0)
+#: How many transitions are remembered for `story`.
+_REMEMBERED = 10_000
+
+
+@dataclass(slots=True)
+class Group:
+    """A loop: one task of one DAG instance, with its items."""
+
+    task: TaskPlan
+    items: list[Any]
+    #: Whether `when` was false for all items, so that they are skipped.
+    skipped: bool = False
+    #: The TaskGroup node; None until the first item starts.
+    node: Node | None = None
+    #: Nodes of the items that were started, in order.
+    children: list[Node] = field(default_factory=list)
+    #: Children that are not settled.
+    active: int = 0
+    aggregate: Aggregate | None = None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every item was started."""
+        return len(self.children) == len(self.items)
+
+    @property
+    def any_succeeded(self) -> bool:
+        """Whether a child succeeded."""
+        return any(child.phase is Phase.SUCCEEDED for child in self.children)
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether there are children and all failed."""
+        return bool(self.children) and all(child.phase is Phase.FAILED for child in self.children)
+
+    def outputs(self) -> Aggregate:
+        """What consumers see; computed once, when the loop is over."""
+        if self.aggregate is None:
+            self.aggregate = Aggregate(self.children)
+        return self.aggregate
+
+
+@dataclass(slots=True, eq=False)
+class Boundary:
+    """One instance of a DAG template that is not fulfilled."""
+
+    node: Node
+    plan: DagPlan
+    template: TemplatePlan
+    place: Place
+    inputs: Values
+    #: Part of the exit handler.
+    hooked: bool
+    #: Whether a failure in here is not yet one of the workflow: it may be tried again, or those outside allow for it.
+    shielded: bool
+    #: Dependencies of each task that are not fulfilled.
+    waiting: list[int]
+    #: The node that carries out each task: the outermost one, so a Retry or TaskGroup node where there is one.
+    tops: list[Node | None]
+    #: Tasks without a fulfilled node.
+    unfulfilled: int
+    #: FNV-1a of "<name of the node>.".
+    hashed: int
+    groups: dict[int, Group] = field(default_factory=dict)
+    #: Tasks that have a node and are not settled.
+    active: int = 0
+    #: Started templates that are not fulfilled: what `parallelism` of the template bounds.
+    units: int = 0
+    #: No further task is started, because one failed for good.
+    stopped: bool = False
+    #: Whether any task failed.
+    failed: bool = False
+    #: Work that waits for a place under the template's own `parallelism`.
+    held: list[Entry] = field(default_factory=list)
+
+
+#: Work that may start: its place, the DAG instance, and a task's index (of a loop: its next item) or a Retry node whose
+#: next attempt is due; without a DAG instance the entry point or the exit handler. Places are unique in the queue.
+Entry = tuple[Place, Boundary | None, int | Node]
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Why nothing new starts in the main tree."""
+
+    reason: Reason
+    message: str
+    #: Phase of what is cut short.
+    phase: Phase = Phase.FAILED
+    #: Whether nodes in a retry strategy go on with their attempts.
+    lets_retry: bool = False
+
+
+@dataclass(slots=True)
+class Core:
+    """All of a machine's data."""
+
+    uid: str
+    plan: WorkflowPlan
+    status: WorkflowState
+    nodes: dict[str, Node] = field(default_factory=dict)
+    #: DAG instances that are not fulfilled, by node id, outer ones first.
+    boundaries: dict[str, Boundary] = field(default_factory=dict)
+    #: Ids of leaves that run, in the order of their start.
+    running: dict[str, None] = field(default_factory=dict)
+    #: Ids of Suspend nodes that wait.
+    paused: dict[str, None] = field(default_factory=dict)
+    #: Retry nodes that wait for their next attempt: node id → due.
+    backoffs: dict[str, float] = field(default_factory=dict)
+    #: Ids of the attempts under each Retry node, in order.
+    attempts: dict[str, list[str]] = field(default_factory=dict)
+    #: Heap of work that may start.
+    ready: list[Entry] = field(default_factory=list)
+    #: Fulfilled nodes whose consequences are still to be drawn.
+    ended: deque[Node] = field(default_factory=deque)
+    #: Attempts that must not be followed by another one.
+    final: set[str] = field(default_factory=set)
+    closed: Closed | None = None
+    #: `workflow.…` names and their values.
+    globals: dict[str, str] = field(default_factory=dict)
+    #: Changed nodes in the order of their first change.
+    changed: dict[str, Node] = field(default_factory=dict)
+    status_changed: bool = False
+    commands: list[Command] = field(default_factory=list)
+    now: float = 0.0
+    #: (time, node id, what happened).
+    log: deque[tuple[float, str, str]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+
+    def put(self, node: Node, what: str) -> None:
+        """Note that a node is new or has changed."""
+        self.changed[node.id] = node
+        self.log.append((self.now, node.id, what))
+
+    def push(self, entry: Entry) -> None:
+        """Queue work that may start."""
+        heapq.heappush(self.ready, entry)
+
+    def closed_for(self, hooked: bool) -> Closed | None:
+        """Why nothing new starts: in the exit handler only a termination counts."""
+        if not hooked:
+            return self.closed
+        return self.closed if self.status.shutdown == "Terminate" else None
+
+    def template_of(self, node: Node) -> TemplatePlan:
+        """The template that a node carries out."""
+        if node.boundary_id is None:
+            return self.plan.exit if node.hooked and self.plan.exit is not None else self.plan.main
+        boundary = self.boundaries.get(node.boundary_id)
+        dag = boundary.plan if boundary is not None else self.template_of(self.nodes[node.boundary_id]).dag
+        if dag is None:
+            raise InvariantError(f"Node '{node.id}' stands in '{node.boundary_id}', which is no DAG.")
+        return dag.tasks[dag.index[node.task_name]].template
+
+    def stops_all(self, boundary: Boundary) -> bool:
+        """Whether a failure in this DAG is to stop the whole workflow, by its execution mode."""
+        return self.plan.mode in ("FAIL_FAST", "STOP_ON_FAILURE") and not boundary.shielded
+
+    def place_of(self, node: Node) -> Place:
+        """Where the unit stands that a node belongs to."""
+        top, parent = node, self.nodes.get(node.parent_id or "")
+        while parent is not None and parent.type is not NodeType.TASK_GROUP:
+            top, parent = parent, self.nodes.get(parent.parent_id or "")
+        if top.boundary_id is None:
+            return EXIT_PLACE if top.hooked else MAIN_PLACE
+        boundary = self.boundaries[top.boundary_id]
+        item = item_index(top.name, parent.name) if parent is not None else 0
+        return (*boundary.place, boundary.plan.index[top.task_name], item)
+
+
+def new_boundary(core: Core, node: Node, template: TemplatePlan, place: Place) -> Boundary:
+    """The instance of a DAG template that `node` stands for, with nothing started."""
+    plan = template.dag
+    if plan is None:
+        raise InvariantError(f"Template '{template.name}' is no DAG.")
+    outer = core.boundaries.get(node.boundary_id or "")
+    retried = node.parent_id is not None and core.nodes[node.parent_id].type is NodeType.RETRY
+    allowed = outer is not None and len(outer.plan.tasks[outer.plan.index[node.task_name]].fatal) < len(FAILURES)
+    return Boundary(
+        node=node,
+        plan=plan,
+        template=template,
+        # The attempt keeps the places of a DAG that is tried again apart from those of its predecessor.
+        place=(*place, node.attempt),
+        inputs=node.inputs or Values(),
+        hooked=node.hooked,
+        shielded=node.hooked or retried or allowed or (outer is not None and outer.shielded),
+        waiting=[len(task.dependencies) for task in plan.tasks],
+        tops=[None] * len(plan.tasks),
+        unfulfilled=len(plan.tasks),
+        hashed=fnv32(node.name + "."),
+    )

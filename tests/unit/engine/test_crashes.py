@@ -1,0 +1,273 @@
+"""Random workflows run to their end, with and without crashes: the stored end state must be the same.
+
+The harness is a controller in miniature. Time is virtual; tasks live in a world outside that survives crashes and
+takes the same launch twice as one. An event leaves the queue when its batch is committed. A crash may fall between any
+two of: handling, committing, each single command.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import heapq
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tiphys.engine.commands import Cancel, Command, FinishWorkflow, Launch, SetTimer
+from tiphys.engine.events import (
+    Event,
+    ResumeRequested,
+    ShutdownRequested,
+    SuspendRequested,
+    TaskFinished,
+    TimerFired,
+    WorkflowStarted,
+)
+from tiphys.engine.machine import Machine
+from tiphys.engine.model import LeafTask, Node, Phase, Values, WorkflowState
+from tiphys.spec.workflow import Workflow
+
+
+@dataclass
+class World:
+    """Tasks as an outside system carries them out: each id once, whatever is asked."""
+
+    seed: int
+    #: task id → (when it ends, how).
+    tasks: dict[str, tuple[float, TaskFinished]] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
+
+    def launch(self, task: LeafTask, now: float) -> None:
+        if task.id in self.tasks:
+            return
+        digest = hashlib.sha256(f"{self.seed}:{task.id}".encode()).digest()
+        duration = (1, 2, 2, 3, 7)[digest[0] % 5]
+        kind = digest[1] % 10
+        phase = Phase.SUCCEEDED if kind < 6 or task.attempt > 3 else (Phase.FAILED if kind < 9 else Phase.ERROR)
+        outputs = Values({"n": str(digest[3] % 3), "items": "[1,2]"}, {"out": {"from": task.node_id}})
+        event = TaskFinished(
+            task.id,
+            phase,
+            message="" if phase is Phase.SUCCEEDED else "no",
+            outputs=outputs if phase is Phase.SUCCEEDED else None,
+            retryable=digest[2] % 7 != 0,
+        )
+        self.tasks[task.id] = (now + duration, event)
+
+
+@dataclass
+class Store:
+    """What was committed."""
+
+    state: WorkflowState | None = None
+    nodes: dict[str, Node] = field(default_factory=dict)
+    outbox: list[Launch | Cancel] = field(default_factory=list)
+
+    def save(self, state: WorkflowState | None, nodes: list[Node], commands: list[Command]) -> None:
+        if state is not None:
+            self.state = copy.deepcopy(state)
+        for node in nodes:
+            before = self.nodes.get(node.id)
+            assert before is None or not before.phase.fulfilled or before == node, "a fulfilled node changed"
+            self.nodes[node.id] = copy.deepcopy(node)
+        self.outbox += [command for command in commands if isinstance(command, Launch | Cancel)]
+
+
+class Crash(Exception):
+    """The controller dies."""
+
+
+class Controller:
+    def __init__(
+        self, workflow: dict[str, Any], world: World, script: list[tuple[float, Event]], crashes: set[int]
+    ) -> None:
+        self.workflow = Workflow.from_json(workflow)
+        self.world = world
+        self.store = Store()
+        self.crashes = crashes
+        self.moment = 0
+        self.now = 0.0
+        self.script = script
+        #: (time, order, key, event): the key keeps the order independent of what a crash did.
+        self.queue: list[tuple[float, int, str, Event]] = []
+        self.machine = Machine("uid", self.workflow, "w")
+        for number, (at, event) in enumerate([(0.0, WorkflowStarted()), *script]):
+            heapq.heappush(self.queue, (at, 0, f"{number:03}", event))
+
+    def run(self) -> Store:
+        while self.store.state is None or not self.store.state.phase.fulfilled:
+            assert self.queue, "nothing will happen any more, and the workflow has not ended"
+            try:
+                self._step()
+            except Crash:
+                self._recover()
+        return self.store
+
+    def _point(self) -> None:
+        self.moment += 1
+        if self.moment in self.crashes:
+            raise Crash
+
+    def _step(self) -> None:
+        at, _, _, event = self.queue[0]
+        self.now = max(self.now, at)
+        commands = self.machine.handle(event, self.now)
+        self.machine.validate()
+        self._point()
+        self.store.save(*self.machine.take_changes(), commands)
+        heapq.heappop(self.queue)
+        self._point()
+        for command in commands:
+            self._carry_out(command)
+            self._point()
+
+    def _carry_out(self, command: Command) -> None:
+        if isinstance(command, SetTimer):
+            heapq.heappush(self.queue, (command.due, 2, command.key, TimerFired(command.key)))
+        elif isinstance(command, Launch):
+            self.world.launch(self.machine.task(command.node_id), self.now)
+            at, event = self.world.tasks[command.task_id]
+            heapq.heappush(self.queue, (at, 1, command.task_id, event))
+            self.store.outbox.remove(command)
+        elif isinstance(command, Cancel):
+            self.world.cancelled.add(command.task_id)
+            self.store.outbox.remove(command)
+        else:
+            assert isinstance(command, FinishWorkflow)
+
+    def _recover(self) -> None:
+        """What a new process does: the queue of the old one is gone, but for what came from outside."""
+        outside = [entry for entry in self.queue if entry[1] == 0]
+        self.queue = outside
+        heapq.heapify(self.queue)
+        if self.store.state is None:
+            self.machine = Machine("uid", self.workflow, "w")
+            return
+        nodes = [copy.deepcopy(node) for node in self.store.nodes.values()]
+        self.machine = Machine.restore("uid", self.workflow, copy.deepcopy(self.store.state), nodes)
+        self.machine.validate()
+        for node_id in self.machine.running():
+            task = self.machine.task(node_id)
+            self.world.launch(task, self.now)
+            at, event = self.world.tasks[task.id]
+            heapq.heappush(self.queue, (at, 1, task.id, event))
+        for timer in self.machine.timers():
+            self._carry_out(timer)
+        for command in list(self.store.outbox):
+            if isinstance(command, Cancel):
+                self._carry_out(command)
+        self.store.outbox.clear()
+
+
+PLUGIN = {"tiphys": {"step": "s", "retry": {"jitter": 0.5}}}
+
+
+@st.composite
+def tasks(draw: st.DrawFn, *, templates: list[str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for number in range(draw(st.integers(1, 6))):
+        earlier = [task["name"] for task in found]
+        before = draw(st.lists(st.sampled_from(earlier), max_size=3, unique=True)) if earlier else []
+        task: dict[str, Any] = {"name": f"t{number}", "template": draw(st.sampled_from(templates))}
+        if before:
+            suffix = draw(st.sampled_from([".Succeeded", "", ".Failed", " || !x.Failed"]))
+            if suffix == " || !x.Failed":
+                task["depends"] = " || ".join(f"!{name}.Failed" for name in before)
+            else:
+                task["depends"] = draw(st.sampled_from([" && ", " || "])).join(name + suffix for name in before)
+        task["arguments"] = {"parameters": [{"name": "p", "value": "v"}]}
+        kind = draw(st.sampled_from(["plain", "plain", "items", "param", "sequence", "when", "reference"]))
+        if kind == "items":
+            task["withItems"] = draw(st.sampled_from([[], ["a"], ["a", 1, True], [{"k": 1}, {"k": 2}, {"k": 3}]]))
+            task["when"] = draw(st.sampled_from(["", "'{{item}}' != 'a'", "1 == 2"]))
+        elif kind == "sequence":
+            task["withSequence"] = {"count": draw(st.integers(0, 3))}
+            task["arguments"] = {"parameters": [{"name": "p", "value": "{{item}}"}]}
+        elif kind == "when":
+            task["when"] = draw(st.sampled_from(["true", "false", "1 <", "{{workflow.name}} == w"]))
+        elif before and kind == "param":
+            task["withParam"] = f"{{{{tasks.{before[0]}.outputs.parameters.items}}}}"
+        elif before and kind == "reference":
+            value = f"{{{{tasks.{before[0]}.outputs.parameters.n}}}}"
+            task["arguments"] = {"parameters": [{"name": "p", "value": value}]}
+        if draw(st.integers(0, 5)) == 0:
+            task["continueOn"] = {"failed": True}
+            task.pop("depends", None)
+        found.append(task)
+    return found
+
+
+LEAF: dict[str, Any] = {"inputs": {"parameters": [{"name": "p", "default": "d"}]}, "plugin": PLUGIN}
+RETRIES = [
+    {"limit": 2},
+    {"limit": "2", "retryPolicy": "Always", "backoff": {"duration": "2", "factor": 2, "cap": "3s"}},
+    {"backoff": {"duration": "1s", "maxDuration": "9s"}, "retryPolicy": "Always"},
+    {"limit": 1, "retryPolicy": "OnError"},
+]
+
+
+@st.composite
+def workflows(draw: st.DrawFn) -> dict[str, Any]:
+    names = ["leaf", "slow", "again", "nested"]
+    mode = draw(st.sampled_from(["", "", "FAIL_FAST", "STOP_ON_FAILURE", "CONTINUE_ON_FAILURE"]))
+    inner = draw(tasks(templates=names[:3]))
+    outer = draw(tasks(templates=names))
+    fail_fast = draw(st.booleans()) if mode == "" else mode != "CONTINUE_ON_FAILURE"
+    nested: dict[str, Any] = {
+        "name": "nested",
+        "inputs": LEAF["inputs"],
+        "parallelism": draw(st.sampled_from([0, 0, 1, 2])),
+        "dag": {"tasks": inner, "failFast": fail_fast},
+    }
+    if draw(st.booleans()):
+        nested["retryStrategy"] = draw(st.sampled_from(RETRIES))
+    spec: dict[str, Any] = {
+        "entrypoint": "main",
+        "parallelism": draw(st.sampled_from([0, 1, 2, 3])),
+        "templates": [
+            {"name": "main", "dag": {"tasks": outer, "failFast": fail_fast}},
+            nested,
+            {"name": "leaf", **LEAF},
+            {"name": "slow", "timeout": "5s", **LEAF},
+            {"name": "again", "retryStrategy": draw(st.sampled_from(RETRIES)), "timeout": "6", **LEAF},
+        ],
+    }
+    if draw(st.integers(0, 3)) == 0:
+        spec["activeDeadlineSeconds"] = draw(st.integers(0, 20))
+    if draw(st.booleans()):
+        spec["onExit"] = draw(st.sampled_from(["leaf", "again", "nested"]))
+    annotations = {"tiphys.dev/execution-mode": mode} if mode else {}
+    return {"metadata": {"name": "w", "annotations": annotations}, "spec": spec}
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> list[tuple[float, Event]]:
+    script: list[tuple[float, Event]] = []
+    for strategy in draw(st.lists(st.sampled_from(["Drain", "Stop", "Terminate"]), max_size=2)):
+        script.append((draw(st.integers(0, 12)) + 0.5, ShutdownRequested(strategy)))
+    if draw(st.integers(0, 2)) == 0:
+        at = draw(st.integers(0, 8)) + 0.25
+        script += [(at, SuspendRequested()), (at + draw(st.integers(1, 6)), ResumeRequested())]
+    return script
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(
+    workflow=workflows(), script=scripts(), seed=st.integers(0, 1000), crashes=st.sets(st.integers(1, 60), max_size=30)
+)
+def test_a_crash_changes_nothing(
+    workflow: dict[str, Any], script: list[tuple[float, Event]], seed: int, crashes: set[int]
+) -> None:
+    straight = Controller(workflow, World(seed), script, set())
+    expected = straight.run()
+
+    crashing = Controller(workflow, World(seed), script, crashes)
+    found = crashing.run()
+
+    assert found.state == expected.state
+    assert {node.name: node for node in found.nodes.values()} == {node.name: node for node in expected.nodes.values()}
+    assert set(crashing.world.tasks) == set(straight.world.tasks)
+    assert all(node.phase.fulfilled for node in found.nodes.values())
