@@ -1,0 +1,1 @@
+"""The metadata database: the only place that knows SQL, SQLAlchemy and alembic."""
