@@ -1,0 +1,1 @@
+"""Materializers of Python's own types; those of libraries are in the integrations named after them."""
