@@ -1,0 +1,1 @@
+"""From a pipeline's body to a workflow, and from there to a run."""
