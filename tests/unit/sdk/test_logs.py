@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tiphys.integrations.local.artifact_store import LocalArtifactStore
+from tiphys.integrations.local.config import LocalArtifactStoreConfig
+from tiphys.sdk import logs
+from tiphys.sdk.logs import capture, live_path, parse_line, read_log
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalArtifactStore:
+    return LocalArtifactStore(name="s", config=LocalArtifactStoreConfig(path=str(tmp_path / "store")))
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> dict[str, object]:
+    return {"home": str(tmp_path), "run_id": "r", "step_name": "s", "attempt": 0}
+
+
+def lines(store: LocalArtifactStore, digest: str | None) -> list[tuple[str, str]]:
+    assert digest is not None
+    return [(line.source, line.text) for line in read_log(store, digest)]
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.01)
+
+
+def test_keeps_both_streams_and_shows_them(store, context, capsys):
+    with capture(context) as log:
+        print("to out")
+        print("to err", file=sys.stderr)
+        print("no end", end="")
+        digest = log.finish(store)
+    assert lines(store, digest) == [("stdout", "to out"), ("stderr", "to err"), ("stdout", "no end")]
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("to out\nno end", "to err\n")
+
+
+def test_nothing_printed_means_no_log_and_no_file(store, context, tmp_path):
+    with capture(context) as log:
+        assert log.finish(store) is None
+    assert list(store.list_trees()) == []
+    assert not (tmp_path / "logs").exists()
+
+
+def test_lines_carry_their_time(store, context):
+    before = time.time()
+    with capture(context) as log:
+        print("a")
+        digest = log.finish(store)
+    (line,) = read_log(store, digest or "")
+    assert before - 0.001 <= line.time.timestamp() <= time.time()
+
+
+def test_nothing_is_kept_outside_of_a_capture(store, context):
+    with capture(context) as log:
+        print("inside")
+    print("outside")
+    assert lines(store, log.finish(store)) == [("stdout", "inside")]
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["\r 10 %", "\r 50 %", "\r100 %", "\n"], ["100 %"]),
+        (["10 %\r", "50 %\r", "100 %\n"], ["100 %"]),
+        (["10 %", "\r", "50 %", "\r", "100 %"], ["100 %"]),
+        (["windows\r\n", "lines\r\n"], ["windows", "lines"]),
+        (["\ra\rb\rc\nnext\n"], ["c", "next"]),
+        (["\rabc", "def\n"], ["abcdef"]),
+        (["\n\n"], ["", ""]),
+        (["a\nb"], ["a", "b"]),
+    ],
+)
+def test_carriage_returns_are_folded(store, context, texts, expected):
+    with capture(context) as log:
+        for text in texts:
+            sys.stderr.write(text)
+        digest = log.finish(store)
+    assert lines(store, digest) == [("stderr", text) for text in expected]
+
+
+def test_a_line_without_end_does_not_grow_for_ever(store, context):
+    with capture(context) as log:
+        for _ in range(3):
+            sys.stdout.write("x" * 10_000)
+        digest = log.finish(store)
+    kept = lines(store, digest)
+    assert "".join(text for _, text in kept) == "x" * 30_000
+    assert max(len(text) for _, text in kept) <= 2 * logs.LONGEST
+
+
+def test_log_records_keep_their_level_whatever_is_shown(store, context):
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setLevel(logging.ERROR)
+    logger = logging.getLogger("some.library")
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        with capture(context) as log:
+            logger.debug("detail %d", 7)
+            logger.error("bad")
+            try:
+                raise ValueError("why")
+            except ValueError:
+                logger.exception("worse")
+            digest = log.finish(store)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
+    kept = lines(store, digest)
+    assert kept[:2] == [("DEBUG", "some.library: detail 7"), ("ERROR", "some.library: bad")]
+    assert kept[2] == ("ERROR", "some.library: worse")
+    assert kept[-1] == ("ERROR", "ValueError: why")
+    assert stream.getvalue().splitlines()[:2] == ["bad", "worse"]
+
+
+def test_a_console_handler_is_not_kept_twice(store, context, capsys):
+    logger = logging.getLogger("twice")
+    with capture(context) as log:
+        handler = logging.StreamHandler(sys.stderr)
+        logger.addHandler(handler)
+        try:
+            logger.warning("once")
+        finally:
+            logger.removeHandler(handler)
+        digest = log.finish(store)
+    assert lines(store, digest) == [("WARNING", "twice: once")]
+    assert "once" in capsys.readouterr().err
+
+
+def test_levels_and_handlers_are_left_alone(store, context):
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers))
+    with capture(context) as log:
+        assert (root.level, list(root.handlers)) == before
+        log.finish(store)
+
+
+def test_a_record_whose_arguments_do_not_fit_is_kept_as_written(store, context, monkeypatch):
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    with capture(context) as log:
+        logging.getLogger("odd").warning("%d", "x")
+        digest = log.finish(store)
+    assert lines(store, digest) == [("WARNING", "odd: %d")]
+
+
+def test_parallel_steps_are_kept_apart(store, context):
+    kept: dict[int, list[tuple[str, str]]] = {}
+
+    def step(number: int) -> None:
+        with capture({**context, "step_name": f"s{number}"}) as log:
+            for line in range(200):
+                print(f"{number}:{line}")
+            kept[number] = lines(store, log.finish(store))
+
+    threads = [threading.Thread(target=step, args=[n]) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert kept == {n: [("stdout", f"{n}:{line}") for line in range(200)] for n in range(4)}
+
+
+def test_threads_of_a_step_belong_to_it(store, context):
+    with capture(context) as log:
+        thread = threading.Thread(target=print, args=["from a thread"])
+        thread.start()
+        thread.join()
+        digest = log.finish(store)
+    assert lines(store, digest) == [("stdout", "from a thread")]
+
+
+def test_a_thread_that_is_left_behind_is_not_heard_any_more(store, context):
+    go = threading.Event()
+
+    def late() -> None:
+        go.wait(30)
+        print("too late")
+
+    with capture(context) as log:
+        thread = threading.Thread(target=late)
+        thread.start()
+        print("in time")
+        digest = log.finish(store)
+    go.set()
+    thread.join()
+    assert lines(store, digest) == [("stdout", "in time")]
+    assert log._partial == {"stdout": "", "stderr": ""}
+
+
+def test_a_stream_that_wraps_the_router_is_kept_once(store, context):
+    class Wrapper(io.TextIOBase):
+        def __init__(self, below):
+            self.below = below
+
+        def write(self, text):
+            return self.below.write(text)
+
+    with capture(context) as outer:
+        outer.finish(store)
+    original = sys.stdout
+    sys.stdout = Wrapper(original)
+    try:
+        with capture(context) as log:
+            print("once")
+            digest = log.finish(store)
+    finally:
+        sys.stdout = original
+    assert lines(store, digest) == [("stdout", "once")]
+
+
+def test_a_large_log_goes_through_a_live_file(store, context, tmp_path):
+    path = live_path(tmp_path, "r", "s", 0)
+    with capture(context) as log:
+        for number in range(20_000):
+            print(f"line {number}")
+        wait_for(path)
+        first = parse_line(path.read_text().splitlines()[0])
+        digest = log.finish(store)
+    assert (first.source, first.text) == ("stdout", "line 0")
+    assert lines(store, digest) == [("stdout", f"line {number}") for number in range(20_000)]
+    assert not path.exists()
+
+
+def test_a_slow_step_can_be_followed(store, context, tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "LIVE_AFTER", 0.01)
+    path = live_path(tmp_path, "r", "s", 0)
+    with capture(context) as log:
+        print("early")
+        wait_for(path)
+        print("late")
+        digest = log.finish(store)
+    assert lines(store, digest) == [("stdout", "early"), ("stdout", "late")]
+    assert not path.exists()
+
+
+def test_an_unfinished_log_stays_as_a_file(context, tmp_path):
+    with capture(context):
+        print("last words")
+    path = live_path(tmp_path, "r", "s", 0)
+    assert parse_line(path.read_text()).text == "last words"
+
+
+def test_text_that_is_not_unicode_is_kept_readable(store, context):
+    with capture(context) as log:
+        log.add("stdout", "half a pair: \ud83d\n")
+        digest = log.finish(store)
+    assert lines(store, digest) == [("stdout", "half a pair: \\ud83d")]
+
+
+def test_the_stream_looks_like_the_one_below(store, context, capfd):
+    with capture(context) as log:
+        assert sys.stdout.encoding.lower() == "utf-8"
+        assert sys.stdout.writable()
+        sys.stdout.writelines(["a\n", "b\n"])
+        with pytest.raises(TypeError):
+            sys.stdout.write(b"bytes")
+        digest = log.finish(store)
+    assert lines(store, digest) == [("stdout", "a"), ("stdout", "b")]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_forked_child_does_not_write_into_its_parents_log(store, context):
+    with capture(context) as log:
+        print("before")
+        child = os.fork()
+        if child == 0:
+            print("in the child")
+            os._exit(0)
+        os.waitpid(child, 0)
+        print("after")
+        digest = log.finish(store)
+    assert lines(store, digest) == [("stdout", "before"), ("stdout", "after")]
+
+
+def test_a_log_that_is_just_being_written_when_the_step_ends_is_whole(store, context, monkeypatch):
+    opening = threading.Event()
+    open_path = Path.open
+
+    def open_slowly(path, *arguments, **options):
+        opening.set()
+        time.sleep(0.1)
+        return open_path(path, *arguments, **options)
+
+    monkeypatch.setattr(logs, "LIVE_AFTER", 1e9)
+    with capture(context) as log:
+        print("the only line")
+        monkeypatch.setattr(Path, "open", open_slowly)
+        monkeypatch.setattr(logs, "LIVE_AFTER", -1.0)
+        writer = threading.Thread(target=log._tick)
+        writer.start()
+        assert opening.wait(30)
+        digest = log.finish(store)
+        writer.join()
+    assert lines(store, digest) == [("stdout", "the only line")]
+    assert not list(Path(context["home"]).rglob("*.log"))
