@@ -1,0 +1,1 @@
+"""Use cases on a database: each write is one transaction."""

@@ -1,0 +1,78 @@
+"""All use cases on a database of this machine or a server's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tiphys.errors import StoreError
+from tiphys.ports.backend import Backend
+from tiphys.ports.engine_host import EngineHost
+from tiphys.ports.store import Store
+from tiphys.records.base import DEFAULT_WORKSPACE, Query, R
+from tiphys.services.artifacts import ArtifactService
+from tiphys.services.labels import LabelService
+from tiphys.services.models import ModelService
+from tiphys.services.runs import RunService
+from tiphys.services.stacks import StackService
+
+
+class LocalBackend(Backend):
+    """The services on one store.
+
+    Args:
+        store: The database; closed with the backend.
+        home: Folder of the default artifact store and of the live logs.
+        db_url: How other processes open the same database.
+        host: Carries runs out; `connect` gives it later where it needs the backend itself.
+        workspace: Where names are looked up.
+    """
+
+    stacks: StackService
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        home: Path,
+        db_url: str = "",
+        host: EngineHost | None = None,
+        workspace: str = DEFAULT_WORKSPACE,
+    ) -> None:
+        self.store = store
+        self.home = home
+        self.db_url = db_url
+        self.workspace = workspace
+        self._host = host
+        self.labels = LabelService(store, workspace=workspace)
+        self.models = ModelService(store, workspace=workspace)
+        self.stacks = StackService(store, home=home, workspace=workspace)
+        self.artifacts = ArtifactService(store, self.stacks, is_alive=self._is_alive, workspace=workspace)
+        self.runs = RunService(store, self.stacks, host=self._connected, home=home, workspace=workspace)
+
+    def connect(self, host: EngineHost) -> None:
+        """Have runs carried out by `host` from now on."""
+        self._host = host
+
+    def find(self, query: Query[R]) -> list[R]:
+        """Records that obey the query."""
+        with self.store.reader() as reader:
+            return reader.find(query)
+
+    def count(self, query: Query[R]) -> int:
+        """How many records obey the query."""
+        with self.store.reader() as reader:
+            return reader.count(query)
+
+    def close(self) -> None:
+        """End the host's work and give connections back."""
+        if self._host is not None:
+            self._host.close()
+        self.store.close()
+
+    def _is_alive(self, owner: str) -> bool:
+        return self._host is None or self._host.is_alive(owner)
+
+    def _connected(self) -> EngineHost:
+        if self._host is None:
+            raise StoreError("This backend has no engine: runs can be read, but not carried out.")
+        return self._host

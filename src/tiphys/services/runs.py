@@ -1,0 +1,255 @@
+"""Runs: submit, wait, stop, resume, read."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tiphys._util.times import utc_now
+from tiphys.engine.model import Node, WorkflowState
+from tiphys.errors import ConflictError, NotFoundError
+from tiphys.ports.artifact_store import ArtifactStore
+from tiphys.ports.backend import Observer, RunRequest, Runs
+from tiphys.ports.engine_host import EngineHost, Watcher
+from tiphys.ports.store import Reader, Store, Transaction
+from tiphys.records.artifacts import ArtifactUse
+from tiphys.records.base import DEFAULT_WORKSPACE, EntityType, Query, Where
+from tiphys.records.models import ModelLink
+from tiphys.records.runs import ExecutionStatus, Run, StepRun
+from tiphys.records.stacks import ComponentType
+from tiphys.records.workflows import WorkflowRow
+from tiphys.sdk.logs import live_path, parse_line, read_log
+from tiphys.services.artifacts import as_artifact_store
+from tiphys.services.labels import forget_entities
+from tiphys.services.run_status import status_of
+from tiphys.services.stacks import StackService
+from tiphys.services.submission import Submission, orchestrator_for
+
+_log = logging.getLogger(__name__)
+#: Seconds between looks for new lines of a log.
+FOLLOW_PAUSE = 0.2
+_UNFINISHED = tuple(status for status in ExecutionStatus if not status.is_finished)
+
+
+class RunService(Runs):
+    """Runs in a store, carried out by an engine host.
+
+    Args:
+        store: The database.
+        stacks: Gives the stacks.
+        host: Asked for the engine's host when one is needed.
+        home: Folder of the live logs.
+        workspace: Where names are looked up.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        stacks: StackService,
+        *,
+        host: Callable[[], EngineHost],
+        home: Path,
+        workspace: str = DEFAULT_WORKSPACE,
+    ) -> None:
+        self._store = store
+        self._stacks = stacks
+        self._host = host
+        self._home = home
+        self._workspace = workspace
+
+    def submit(self, request: RunRequest) -> Run:
+        """Create a run and start it, or take up an interrupted one of the same definition."""
+        host = self._host()
+        if request.resume and request.listed:
+            interrupted = self._find_interrupted(request)
+            if interrupted is not None and host.resume(interrupted.workflow_uid):
+                _log.info("taking up interrupted run %s", interrupted.name)
+                return interrupted
+        now = utc_now()
+        with self._store.transaction() as transaction:
+            stack = self._stacks.for_run(transaction, request.stack)
+            submission = Submission(
+                transaction,
+                request,
+                stack=stack,
+                orchestrator=orchestrator_for(self._stacks, transaction, stack, request),
+                workspace=self._workspace,
+                now=now,
+            )
+            run = submission.create(host.owner)
+        host.start(run.workflow_uid)
+        return run
+
+    def wait(self, run_id: str, observer: Observer | None = None) -> Run:
+        """Wait for the end of a run."""
+        run = self.get(run_id)
+        self._host().wait(run.workflow_uid, None if observer is None else _watcher(run, observer))
+        return self.get(run.id)
+
+    def get(self, name_or_id: str) -> Run:
+        """A run by name, id, or beginning of an id."""
+        with self._store.reader() as reader:
+            return self._find(reader, name_or_id)
+
+    def steps(self, run_id: str) -> list[StepRun]:
+        """All step runs, attempts included, in the order they were started."""
+        with self._store.reader() as reader:
+            return reader.find(Query.of(StepRun, run_id=self._find(reader, run_id).id, order="id"))
+
+    def nodes(self, run_id: str) -> list[Node]:
+        """The engine's nodes of a run."""
+        with self._store.reader() as reader:
+            return reader.load_nodes(self._find(reader, run_id).workflow_uid)
+
+    def stop(self, name_or_id: str, *, graceful: bool = False) -> Run:
+        """End a run; one that nobody works on has ended when this returns."""
+        run = self.get(name_or_id)
+        if run.status.is_finished:
+            raise ConflictError(f"The run {run.name} has ended already ({run.status.value}).")
+        interrupted = self.is_interrupted(run)
+        self._host().shut_down(run.workflow_uid, "Drain" if graceful else "Terminate")
+        if interrupted:
+            # It is ours now, and nobody else's: this process must not end before it has.
+            self._host().wait(run.workflow_uid)
+        return self.get(run.id)
+
+    def resume(self, name_or_id: str) -> Run:
+        """Take up a run whose process died."""
+        run = self.get(name_or_id)
+        if run.status.is_finished:
+            raise ConflictError(f"The run {run.name} has ended already ({run.status.value}).")
+        if not self._host().resume(run.workflow_uid):
+            raise ConflictError(f"The run {run.name} is being carried out by another process.")
+        return run
+
+    def is_interrupted(self, run: Run) -> bool:
+        """Whether an unfinished run has nobody who works on it."""
+        if run.status.is_finished:
+            return False
+        with self._store.reader() as reader:
+            row = reader.get(WorkflowRow, run.workflow_uid)
+        return row is not None and row.finished_at is None and not self._host().is_alive(row.owner)
+
+    def delete(self, name_or_id: str) -> None:
+        """Remove a finished run and its step runs; artifact versions stay."""
+        with self._store.transaction() as transaction:
+            run = self._find(transaction, name_or_id)
+            if not run.status.is_finished:
+                raise ConflictError(
+                    f"The run {run.name} is not finished.", hint=f"Stop it first: tiphys runs stop {run.name}"
+                )
+            _delete_run(transaction, run)
+
+    def logs(self, name_or_id: str, *, step: str | None = None, follow: bool = False) -> Iterator[tuple[str, str]]:
+        """(step name, line) of what the steps wrote, while they run or afterwards.
+
+        Raises:
+            NotFoundError: there is no such run or step.
+        """
+        run = self.get(name_or_id)
+        if step is not None and (run.status.is_finished or not follow):
+            names = [one.name for one in self.steps(run.id)]
+            if not any(_is_step(name, step) for name in names):
+                known = ", ".join(dict.fromkeys(names)) or "none"
+                raise NotFoundError(f"The run {run.name} has no step '{step}'.", hint=f"It has: {known}.")
+        return self._lines(run, step, follow=follow)
+
+    def _lines(self, run: Run, step: str | None, *, follow: bool) -> Iterator[tuple[str, str]]:
+        store = as_artifact_store(self._stacks.component(ComponentType.ARTIFACT_STORE, stack=run.stack))
+        given: dict[str, int] = {}
+        while True:
+            ended = self.get(run.id).status.is_finished
+            for attempt in self.steps(run.id):
+                if step is None or _is_step(attempt.name, step):
+                    lines = self._read(store, run, attempt, skip=given.get(attempt.id, 0))
+                    given[attempt.id] = given.get(attempt.id, 0) + len(lines)
+                    yield from ((attempt.name, line) for line in lines)
+            if ended or not follow:
+                return
+            time.sleep(FOLLOW_PAUSE)
+
+    def _read(self, store: ArtifactStore, run: Run, step: StepRun, *, skip: int) -> list[str]:
+        """Lines of one attempt, after the first `skip`."""
+        if step.log_digest is not None:
+            return [line.text for line in read_log(store, step.log_digest)][skip:]
+        try:
+            text = live_path(self._home, run.id, step.name, step.version - 1).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        complete = text.splitlines() if text.endswith("\n") else text.splitlines()[:-1]
+        return [parse_line(line).text for line in complete[skip:]]
+
+    def _find(self, reader: Reader, name_or_id: str) -> Run:
+        found = reader.get(Run, name_or_id)
+        if found is not None:
+            return found
+        named = reader.find(Query.of(Run, workspace=self._workspace, name=name_or_id, limit=1))
+        if not named and len(name_or_id) >= 8:
+            named = reader.find(Query(Run, (Where("id", name_or_id, "prefix"),), limit=2))
+        if len(named) != 1:
+            problem = "There is no run" if not named else "Several runs have an id that begins with"
+            raise NotFoundError(f"{problem} '{name_or_id}'.", hint="See them all: tiphys runs list")
+        return named[0]
+
+    def _find_interrupted(self, request: RunRequest) -> Run | None:
+        """The newest unfinished run of the same definition that nobody works on."""
+        host = self._host()
+        with self._store.reader() as reader:
+            runs = reader.find(
+                Query.of(
+                    Run,
+                    pipeline_name=request.pipeline_name,
+                    workspace=self._workspace,
+                    spec_digest=request.spec_digest,
+                    status=_RESUMABLE,
+                )
+            )
+            rows = reader.get_many(WorkflowRow, [run.workflow_uid for run in runs]) if runs else {}
+        wants_name = request.run_name if request.run_name and "{" not in request.run_name else None
+        for run in runs:
+            row = rows.get(run.workflow_uid)
+            if wants_name not in (None, run.name) or row is None or row.shutdown or row.finished_at is not None:
+                continue
+            if not host.is_alive(row.owner):
+                return run
+        return None
+
+
+#: Unfinished runs that go on by themselves; paused ones wait for someone.
+_RESUMABLE = tuple(
+    status
+    for status in _UNFINISHED
+    if status not in (ExecutionStatus.PAUSED, ExecutionStatus.STOPPING, ExecutionStatus.CANCELLING)
+)
+
+
+def _is_step(name: str, wanted: str) -> bool:
+    return name == wanted or name.partition("(")[0] == wanted
+
+
+def _watcher(run: Run, observer: Observer) -> Watcher:
+    """Tells an observer of a workflow's changes, with the run as it is then."""
+    present = run
+
+    def watch(_uid: str, state: WorkflowState | None, nodes: Sequence[Node]) -> None:
+        nonlocal present
+        if state is not None:
+            present = replace(present, status=status_of(state))
+        observer(present, nodes)
+
+    return watch
+
+
+def _delete_run(transaction: Transaction, run: Run) -> None:
+    steps = [step.id for step in transaction.find(Query.of(StepRun, run_id=run.id))]
+    transaction.delete_found(Query.of(ArtifactUse, step_run_id=steps))
+    forget_entities(transaction, EntityType.STEP_RUN, steps)
+    transaction.delete(StepRun, steps)
+    links = transaction.find(Query.of(ModelLink, target_id=run.id, target_type=EntityType.RUN.value))
+    transaction.delete(ModelLink, [link.id for link in links])
+    forget_entities(transaction, EntityType.RUN, [run.id])
+    transaction.delete(Run, [run.id])
+    transaction.delete(WorkflowRow, [run.workflow_uid])

@@ -1,0 +1,42 @@
+"""The backend's contract: the services on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tiphys.db.store import SqlStore, open_store
+from tiphys.ports.backend import Backend
+from tiphys.services.backend import LocalBackend
+from tiphys.testing.backend_contract import BackendContract
+from tiphys.testing.playing import IdleHost
+
+Make = Callable[[str], LocalBackend]
+
+
+@pytest.fixture
+def make_backend(tmp_path: Path) -> Iterator[Make]:
+    made: list[LocalBackend] = []
+
+    def make(url: str) -> LocalBackend:
+        store: SqlStore = open_store(url)
+        made.append(LocalBackend(store, home=tmp_path / "home", db_url=url, host=IdleHost()))
+        return made[-1]
+
+    yield make
+    for backend in made:
+        backend.close()
+
+
+class TestOnSqlite(BackendContract):
+    @pytest.fixture
+    def backend(self, make_backend: Make, sqlite_url: str) -> Backend:
+        return make_backend(sqlite_url)
+
+
+class TestOnPostgresql(BackendContract):
+    @pytest.fixture
+    def backend(self, make_backend: Make, postgres_url: str) -> Backend:
+        return make_backend(postgres_url)

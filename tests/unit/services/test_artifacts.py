@@ -1,0 +1,87 @@
+"""What the removal of unused data keeps, and what it removes."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from tiphys.records.artifacts import ArtifactVersion
+from tiphys.records.base import Query
+from tiphys.records.stacks import ComponentType
+from tiphys.services import artifacts
+from tiphys.services.stacks import MASK, masked
+from tiphys.testing.backend_contract import a_version
+from tiphys.testing.playing import step_body
+
+
+@pytest.fixture
+def store(backend):
+    return backend.stacks.component(ComponentType.ARTIFACT_STORE)
+
+
+def age(store, digest, *, hours=2.0):
+    moment = time.time() - hours * 3600
+    os.utime(store.uri(digest), (moment, moment))
+
+
+def keep(store, text, *, hours=2.0):
+    tree = store.commit_bytes("f", text.encode())
+    age(store, tree.digest, hours=hours)
+    return tree.digest
+
+
+def test_what_nothing_points_to_is_removed(backend, store):
+    unused, data, picture = (keep(store, text) for text in ("unused", "data", "picture"))
+    shown = {"p.png": {"type": "image", "digest": picture}}
+    version = backend.artifacts.create_version(a_version(digest=data, visualizations=shown))
+
+    assert backend.artifacts.gc(dry_run=True) == [(unused, len("unused"))]
+    assert store.exists(unused)
+    assert backend.artifacts.gc(dry_run=False) == [(unused, len("unused"))]
+    assert [store.exists(digest) for digest in (unused, data, picture)] == [False, True, True]
+
+    backend.artifacts.delete_versions([version.id])
+    assert sorted(digest for digest, _ in backend.artifacts.gc(dry_run=False)) == sorted([data, picture])
+
+
+def test_logs_of_steps_are_kept(backend, store, play):
+    log = keep(store, "log")
+    play().execute(step_body("s"), result={"log_digest": log})
+    assert backend.artifacts.gc(dry_run=False, grace=-60) == []
+
+
+def test_what_a_running_step_has_just_stored_is_kept(backend, store):
+    fresh, stored_again = keep(store, "fresh", hours=0.5), keep(store, "again")
+    store.commit_bytes("f", b"again")
+    assert backend.artifacts.gc(dry_run=False) == []
+    assert store.exists(fresh)
+    assert store.exists(stored_again)
+
+
+def test_every_registered_store_is_cleaned_once(backend, store, tmp_path):
+    stacks = backend.stacks
+    kind = ComponentType.ARTIFACT_STORE
+    stacks.register_component(kind, "b", "local", {"path": str(tmp_path / "b")})
+    stacks.register_component(kind, "same", "local", {"path": str(tmp_path / "b")})
+    first, second = keep(store, "one"), keep(stacks.component(kind, "b"), "two")
+    assert backend.artifacts.gc(dry_run=True) == [(first, 3), (second, 3)]
+
+
+def test_more_versions_than_one_page(backend, store, monkeypatch):
+    monkeypatch.setattr(artifacts, "PAGE", 3)
+    for number in range(8):
+        backend.artifacts.create_version(a_version(digest=keep(store, f"{number}")))
+    assert backend.count(Query.of(ArtifactVersion)) == 8
+    assert backend.artifacts.gc(dry_run=False) == []
+
+
+def test_values_of_secrets_are_not_shown():
+    configuration = {"path": "/x", "api_key": "k", "password": "", "nested": {"auth_token": "t", "user": "u"}}
+    assert masked(configuration) == {
+        "path": "/x",
+        "api_key": MASK,
+        "password": "",
+        "nested": {"auth_token": MASK, "user": "u"},
+    }
