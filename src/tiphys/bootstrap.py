@@ -1,0 +1,111 @@
+"""Composition root: from settings to a backend. The only place that knows all parts."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from tiphys.controller.loop import Controller
+from tiphys.controller.owner import this_process
+from tiphys.db.store import open_store
+from tiphys.errors import UsageError
+from tiphys.integrations.local.inline import InlineRunner
+from tiphys.integrations.local.process import ProcessRunner
+from tiphys.ports.backend import Backend
+from tiphys.ports.clock import SystemClock
+from tiphys.ports.runner import Runner
+from tiphys.services.backend import LocalBackend
+from tiphys.services.recorder import MLRecorder
+
+_backends: dict[tuple[int, str, str], Backend] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where things are kept.
+
+    Attributes:
+        home: Folder of the database, the artifacts, logs and services.
+        db_url: SQLAlchemy URL of the database.
+    """
+
+    home: Path
+    db_url: str
+
+
+def read_settings() -> Settings:
+    """Settings from the environment and the working directory.
+
+    `TIPHYS_HOME` if set, else `.tiphys/` in this folder or the nearest one above (made by `tiphys init`), else the
+    user's data directory. `TIPHYS_DB_URL` if set, else an SQLite file in the home.
+    """
+    home = _home()
+    return Settings(home, os.environ.get("TIPHYS_DB_URL") or f"sqlite:///{home / 'tiphys.db'}")
+
+
+def _home() -> Path:
+    given = os.environ.get("TIPHYS_HOME")
+    if given:
+        return Path(given).expanduser().absolute()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".tiphys").is_dir():
+            return folder / ".tiphys"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("tiphys"))
+
+
+def default_backend() -> Backend:
+    """The backend of the present settings, made once for each process and settings."""
+    settings = read_settings()
+    key = (os.getpid(), str(settings.home), settings.db_url)
+    with _lock:
+        backend = _backends.get(key)
+        if backend is None:
+            backend = _backends[key] = make_backend(settings)
+            atexit.register(backend.close)
+        return backend
+
+
+def make_backend(settings: Settings) -> Backend:
+    """A backend that carries runs out in this process and on this machine."""
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"The home '{settings.home}' cannot be made: {error.strerror}.",
+            hint="Set TIPHYS_HOME to a folder that you may write to, or type: tiphys init",
+        ) from error
+    store = open_store(settings.db_url)
+    inline = InlineRunner()
+
+    def runner(name: str) -> Runner:
+        if name == "inline":
+            return inline
+        if name == "process":
+            return ProcessRunner(settings.home)
+        raise UsageError(f"There is no runner '{name}'.", hint="The runners are: inline, process.")
+
+    backend = LocalBackend(store=store, home=settings.home, db_url=settings.db_url)
+    controller = Controller(
+        store,
+        MLRecorder(backend),
+        runners=runner,
+        lender=inline,
+        clock=SystemClock(),
+        owner=this_process(),
+    )
+    backend.connect(controller)
+    return backend
+
+
+def close_backends(home: Path) -> None:
+    """Close what this process opened for a home; the next use opens it anew."""
+    with _lock:
+        for key in [key for key in _backends if key[1] == str(home)]:
+            _backends.pop(key).close()

@@ -1,0 +1,1 @@
+"""The loop around the engine: events in, one transaction, commands out."""

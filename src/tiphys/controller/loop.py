@@ -1,0 +1,389 @@
+"""The controller: one thread around a queue.
+
+It takes what is in the queue, tells the machines, writes what changed and what is to be done in one transaction (group
+commit), and only then has it done. A process that dies at any instant loses nothing: the next owner reads the workflow
+from the store, asks the runners which tasks still run, and launches the others again under their old ids.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from tiphys.controller.owner import is_alive
+from tiphys.controller.timers import Timers
+from tiphys.controller.work import Orders, Work
+from tiphys.engine.commands import Cancel
+from tiphys.engine.events import Event, ShutdownRequested, TaskFinished, TimerFired, WorkflowStarted
+from tiphys.engine.model import Phase, WorkflowState
+from tiphys.errors import ConflictError, NotFoundError, StoreError, TiphysError
+from tiphys.ports.clock import Clock
+from tiphys.ports.engine_host import EngineHost, Watcher
+from tiphys.ports.recorder import Change, Recorder
+from tiphys.ports.runner import Runner
+from tiphys.ports.store import Store, StoredWorkflow, WorkflowBatch
+from tiphys.records.base import Query
+from tiphys.records.workflows import WorkflowRow
+
+_log = logging.getLogger(__name__)
+
+#: Seconds between looks for requests that other processes left in the store, and for other processes' progress.
+POLL = 0.5
+#: Events of one transaction at most.
+BATCH = 500
+#: Seconds that a cancelled task has to end by itself.
+GRACE = 5.0
+
+
+class Lender(Protocol):
+    """A runner that can use a waiting thread."""
+
+    def work(self, until: Callable[[], bool]) -> None:
+        """Carry out tasks in the calling thread until told to stop."""
+
+    def wake(self) -> None:
+        """Have lent threads look at their `until` again."""
+
+
+class _Completion:
+    """The end of a workflow, for those who wait for it."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.error: BaseException | None = None
+
+
+class _Watch:
+    """Someone who wants to see a workflow's nodes: those there are, then each commit's."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher = watcher
+        #: Whether the controller has shown it the nodes; a workflow that ended before is shown from the store.
+        self.attached = False
+
+
+class Controller(EngineHost):
+    """Carries workflows out.
+
+    Args:
+        store: Where workflows and records stand.
+        recorder: Writes down what stands beside the nodes.
+        runners: Gives the runner of a name; asked once for each.
+        lender: The runner that uses waiting threads.
+        clock: Time.
+        owner: This process (`controller.owner.this_process`).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        recorder: Recorder,
+        *,
+        runners: Callable[[str], Runner],
+        lender: Lender,
+        clock: Clock,
+        owner: str,
+    ) -> None:
+        self.owner = owner
+        self._store = store
+        self._recorder = recorder
+        self._find_runner = runners
+        self._lender = lender
+        self._clock = clock
+        self._queue: queue.SimpleQueue[tuple[str, Event | _Watch] | None] = queue.SimpleQueue()
+        self._timers = Timers()
+        self._works: dict[str, Work] = {}
+        self._runners: dict[str, Runner] = {}
+        self._completions: dict[str, _Completion] = {}
+        #: Touched by the controller's thread alone.
+        self._watchers: dict[str, list[Watcher]] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._next_poll = 0.0
+
+    # What others ask for -----------------------------------------------------------------------------------------
+
+    def start(self, uid: str) -> None:
+        """Carry out a stored workflow; returns at once."""
+        self._expect(uid)
+        self._queue.put((uid, WorkflowStarted()))
+
+    def resume(self, uid: str) -> bool:
+        """Take over an unfinished workflow whose owner is dead."""
+        with self._store.transaction() as transaction:
+            row = transaction.get(WorkflowRow, uid)
+            if row is None:
+                raise NotFoundError(f"There is no workflow with the uid {uid}.")
+            if row.finished_at is not None or is_alive(row.owner):
+                return False
+            if not transaction.claim(uid, self.owner, expected=row.owner):
+                return False
+        self.start(uid)
+        return True
+
+    def is_alive(self, owner: str) -> bool:
+        """Whether the process that `owner` names still runs."""
+        return is_alive(owner)
+
+    def shut_down(self, uid: str, strategy: str) -> None:
+        """End a workflow, whoever works on it."""
+        with self._store.transaction() as transaction:
+            row = transaction.get(WorkflowRow, uid)
+            if row is None:
+                raise NotFoundError(f"There is no workflow with the uid {uid}.")
+            if row.finished_at is not None:
+                raise ConflictError(f"The workflow {row.name} has ended already ({row.phase}).")
+            mine = row.owner == self.owner
+            abandoned = not mine and not is_alive(row.owner)
+            if abandoned:
+                transaction.claim(uid, self.owner, expected=row.owner)
+            elif not mine:
+                transaction.update(WorkflowRow, uid, request=strategy)
+        if mine or abandoned:
+            self._expect(uid)
+            self._queue.put((uid, ShutdownRequested(strategy)))
+
+    def wait(self, uid: str, watcher: Watcher | None = None) -> None:
+        """Wait until a workflow is fulfilled; Ctrl-C terminates it."""
+        with self._lock:
+            completion = self._completions.get(uid)
+        if completion is None:
+            self._wait_for_other(uid, watcher)
+            return
+        watch = _Watch(watcher) if watcher is not None else None
+        if watch is not None:
+            self._queue.put((uid, watch))
+        try:
+            self._lender.work(completion.event.is_set)
+        except KeyboardInterrupt:
+            self._queue.put((uid, ShutdownRequested("Terminate", "interrupted by the user")))
+            completion.event.wait(GRACE)
+            raise
+        if watch is not None and not watch.attached:
+            with self._store.reader() as reader:
+                watch.watcher(uid, None, reader.load_nodes(uid))
+        if completion.error is not None:
+            raise TiphysError(
+                f"The workflow {uid} could not be carried on: {completion.error}",
+                hint="Its state up to here is stored.",
+            ) from completion.error
+
+    def close(self) -> None:
+        """End the thread and the runners. Workflows that are not finished can be resumed by another process."""
+        thread, self._thread = self._thread, None
+        if thread is not None and thread.is_alive():
+            self._queue.put(None)
+            thread.join(GRACE)
+        for runner in self._runners.values():
+            runner.close()
+
+    # The loop ----------------------------------------------------------------------------------------------------
+
+    def _expect(self, uid: str) -> None:
+        with self._lock:
+            self._completions.setdefault(uid, _Completion())
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="tiphys-controller", daemon=True)
+                self._thread.start()
+
+    def _report(self, end: TaskFinished) -> None:
+        self._queue.put((end.task_id.partition("/")[0], end))
+
+    def _run(self) -> None:
+        while True:
+            batch = self._take()
+            if batch is None:
+                return
+            if batch:
+                self._process(batch)
+
+    def _take(self) -> list[tuple[str, Event]] | None:
+        """The events that are there, waiting for at least one, a timer, or the next poll; None to end."""
+        now = self._clock.now()
+        due = self._timers.next_due()
+        wake_at = min(due, self._next_poll) if due is not None else self._next_poll
+        timeout = max(0.0, wake_at - now) if self._works else None
+        batch: list[tuple[str, Event]] = []
+        try:
+            item = self._queue.get(timeout=timeout)
+            while True:
+                if item is None:
+                    if not batch:
+                        return None
+                    self._queue.put(None)  # what was asked before the end is done first
+                    break
+                uid, what = item
+                if isinstance(what, _Watch):
+                    self._attach(uid, what)
+                else:
+                    batch.append((uid, what))
+                if len(batch) >= BATCH:
+                    break
+                item = self._queue.get_nowait()
+        except queue.Empty:
+            pass
+        now = self._clock.now()
+        batch += [(uid, TimerFired(key)) for uid, key in self._timers.take_due(now)]
+        if now >= self._next_poll:
+            batch += self._poll()
+            self._next_poll = now + POLL
+        return batch
+
+    def _attach(self, uid: str, watch: _Watch) -> None:
+        if uid not in self._completions:
+            return
+        watch.attached = True
+        self._watchers.setdefault(uid, []).append(watch.watcher)
+        work = self._works.get(uid)
+        if work is not None:
+            watch.watcher(uid, work.machine.state, work.machine.nodes())
+
+    def _poll(self) -> list[tuple[str, Event]]:
+        """What other processes asked for."""
+        if not self._works:
+            return []
+        with self._store.reader() as reader:
+            rows = reader.find(Query.of(WorkflowRow, owner=self.owner, finished_at=None))
+        return [(row.id, ShutdownRequested(row.request)) for row in rows if row.request and row.id in self._works]
+
+    def _process(self, batch: Sequence[tuple[str, Event]]) -> None:
+        """Carry a batch through; a workflow that cannot go on is ended, the others are not touched by that."""
+        delay = 0.05
+        while True:
+            try:
+                self._commit(batch)
+            except StoreError as error:
+                self._drop(batch)
+                _log.warning("The metadata store failed (%s); trying again in %.2g s.", error.message, delay)
+                threading.Event().wait(delay)
+                delay = min(delay * 2, 5.0)
+            except Exception as error:  # noqa: BLE001  a defect ends its workflow, loudly, and never the loop
+                self._drop(batch)
+                uids = list(dict.fromkeys(uid for uid, _ in batch))
+                if len(uids) > 1:
+                    for uid in uids:
+                        self._process([item for item in batch if item[0] == uid])
+                else:
+                    self._give_up(uids[0], error)
+                return
+            else:
+                return
+
+    def _commit(self, batch: Sequence[tuple[str, Event]]) -> None:
+        """One transaction for the batch, then what it orders."""
+        now = self._clock.now()
+        orders: dict[str, Orders] = {}
+        with self._store.transaction() as transaction:
+            for uid, event in batch:
+                work = self._works.get(uid)
+                if work is None:
+                    if isinstance(event, TimerFired):
+                        continue
+                    stored = transaction.load_workflow(uid)
+                    if stored is None or stored.row.finished_at is not None:
+                        self._complete(uid)
+                        continue
+                    work = self._restore(stored, orders.setdefault(uid, Orders()), starting=event)
+                work.handle(event, now, transaction, self._recorder, orders.setdefault(uid, Orders()))
+            changes = [self._works[uid].commit(transaction, self._recorder) for uid in orders]
+        for change in changes:
+            self._carry_out(change, orders[change.uid])
+
+    def _restore(self, stored: StoredWorkflow, orders: Orders, *, starting: Event) -> Work:
+        """Take a workflow up from the store: fresh, after a crash of its owner, or after a failed transaction."""
+        work = Work.restore(stored, self._runner(stored.row.runner))
+        self._works[work.uid] = work
+        orders.timers += work.machine.timers()
+        waiting = list(work.in_flight.values())
+        if waiting and not isinstance(starting, ShutdownRequested):
+            prepared = self._recorder.describe(waiting)
+            work.in_flight = {task.id: task for task in prepared}
+            attached = work.runner.reattach(prepared, self._report)
+            orders.launch += [task for task in prepared if task.id not in attached]
+        cancelled = [command for command in stored.outbox if isinstance(command, Cancel)]
+        if cancelled:
+            # A runner ends only what it knows: these may run on since the owner died.
+            known = self._recorder.describe([work.task(command.node_id) for command in cancelled])
+            work.runner.reattach(known, self._report)
+            orders.cancel += [command.task_id for command in cancelled]
+        return work
+
+    def _carry_out(self, change: Change, orders: Orders) -> None:
+        """After the commit: tell the watchers, set timers, cancel, launch."""
+        work = self._works[change.uid]
+        for timer in orders.timers:
+            self._timers.set(timer.due, work.uid, timer.key)
+        for watcher in self._watchers.get(work.uid, ()):
+            watcher(work.uid, change.state, change.nodes)
+        for task_id in orders.cancel:
+            work.runner.cancel(task_id, GRACE)
+            work.cancelled.append(task_id)
+        for task in orders.launch:
+            work.runner.launch(task, self._report)
+        if orders.finished:
+            if work.cancelled:
+                with self._store.transaction() as transaction:
+                    transaction.save(WorkflowBatch(work.uid, acknowledged=work.cancelled))
+            self._complete(work.uid)
+
+    def _runner(self, name: str) -> Runner:
+        runner = self._runners.get(name)
+        if runner is None:
+            runner = self._runners[name] = self._find_runner(name)
+        return runner
+
+    def _drop(self, batch: Sequence[tuple[str, Event]]) -> None:
+        """Forget the memory of workflows whose transaction failed; they are loaded anew with their next event."""
+        for uid in {uid for uid, _ in batch}:
+            self._works.pop(uid, None)
+            self._recorder.forget(uid)
+
+    def _complete(self, uid: str, error: BaseException | None = None) -> None:
+        self._works.pop(uid, None)
+        self._watchers.pop(uid, None)
+        self._recorder.forget(uid)
+        with self._lock:
+            completion = self._completions.pop(uid, None)
+        if completion is not None:
+            completion.error = error
+            completion.event.set()
+            self._lender.wake()
+
+    def _give_up(self, uid: str, error: Exception) -> None:
+        """End a workflow that the engine cannot carry on with: a defect, said loudly and never silently retried."""
+        _log.error("The workflow %s cannot be carried on.", uid, exc_info=error)
+        now = self._clock.now()
+        try:
+            with self._store.transaction() as transaction:
+                stored = transaction.load_workflow(uid)
+                if stored is not None and stored.row.finished_at is None:
+                    message = f"{type(error).__name__}: {error}"
+                    state = WorkflowState(
+                        uid, stored.row.name, Phase.ERROR, message, stored.state.started_at or now, now
+                    )
+                    transaction.save(WorkflowBatch(uid, state=state))
+                    self._recorder.record(transaction, Change(uid, state))
+        except TiphysError as second:
+            _log.error("… and its end could not be stored.", exc_info=second)
+        self._complete(uid, error)
+
+    def _wait_for_other(self, uid: str, watcher: Watcher | None) -> None:
+        """Wait for a workflow that another process carries out, or that has ended."""
+        pause = threading.Event()
+        while True:
+            with self._store.reader() as reader:
+                row = reader.get(WorkflowRow, uid)
+                if row is None:
+                    raise NotFoundError(f"There is no workflow with the uid {uid}.")
+                if watcher is not None:
+                    watcher(uid, None, reader.load_nodes(uid))
+            if row.finished_at is not None:
+                return
+            if not is_alive(row.owner):
+                raise ConflictError(
+                    f"The process that carried out {row.name} died.", hint="Take it up again: tiphys runs resume RUN"
+                )
+            pause.wait(POLL)

@@ -1,0 +1,144 @@
+"""One workflow while it is carried out: its machine, the tasks that are out, and what the present batch changed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tiphys.engine.commands import Cancel, FinishWorkflow, Launch, SetTimer
+from tiphys.engine.events import Event, TaskFinished
+from tiphys.engine.machine import Machine
+from tiphys.ports.recorder import Change, Recorder
+from tiphys.ports.runner import Runner, Task
+from tiphys.ports.store import Reader, StoredWorkflow, Transaction, WorkflowBatch
+from tiphys.spec.workflow import Workflow
+
+
+@dataclass(slots=True)
+class Orders:
+    """What is to be done once a batch is committed."""
+
+    launch: list[Task] = field(default_factory=list)
+    cancel: list[str] = field(default_factory=list)
+    timers: list[SetTimer] = field(default_factory=list)
+    finished: bool = False
+
+
+class Work:
+    """One workflow in memory. Lost with the process, and made anew from the store.
+
+    Args:
+        uid: The workflow's uid.
+        machine: Its state machine.
+        runner: Carries out its leaves.
+    """
+
+    def __init__(self, uid: str, machine: Machine, runner: Runner) -> None:
+        self.uid = uid
+        self.machine = machine
+        self.runner = runner
+        #: Tasks whose end is awaited, by id.
+        self.in_flight: dict[str, Task] = {}
+        #: Cancelled tasks whose cancellation was carried out and can be acknowledged.
+        self.cancelled: list[str] = []
+        self._change = Change(uid)
+        self._outbox: dict[str, Launch | Cancel] = {}
+        self._acknowledged: list[str] = []
+
+    @classmethod
+    def restore(cls, stored: StoredWorkflow, runner: Runner) -> Work:
+        """From what is stored."""
+        workflow = Workflow.model_validate_json(stored.row.manifest)
+        machine = Machine.restore(stored.row.id, workflow, stored.state, stored.nodes)
+        work = cls(stored.row.id, machine, runner)
+        work.in_flight = {
+            command.task_id: work.task(command.node_id) for command in stored.outbox if isinstance(command, Launch)
+        }
+        return work
+
+    def task(self, node_id: str) -> Task:
+        """The leaf as a runner is asked for it."""
+        leaf = self.machine.task(node_id)
+        return Task(
+            id=leaf.id,
+            workflow_uid=leaf.workflow_uid,
+            node_id=leaf.node_id,
+            name=leaf.name,
+            attempt=leaf.attempt,
+            body=leaf.body,
+            inputs=leaf.inputs,
+            last_attempt=leaf.last_attempt,
+            deadline=leaf.deadline,
+        )
+
+    def handle(self, event: Event, now: float, reader: Reader, recorder: Recorder, orders: Orders) -> None:
+        """Tell the machine of `event`, and of all that is known to follow from it at once (cached results)."""
+        events = deque([event])
+        while events:
+            event = events.popleft()
+            if isinstance(event, TaskFinished):
+                task = self.in_flight.pop(event.task_id, None)
+                if task is None:
+                    continue
+                event = recorder.check(reader, task, event)
+                self._accept(task, event)
+            launches: list[Launch] = []
+            for command in self.machine.handle(event, now):
+                if isinstance(command, Launch):
+                    launches.append(command)
+                elif isinstance(command, Cancel):
+                    self._cancel(command, orders)
+                elif isinstance(command, SetTimer):
+                    orders.timers.append(command)
+                elif isinstance(command, FinishWorkflow):
+                    orders.finished = True
+            if launches:
+                events.extend(self._launch(launches, reader, recorder, orders))
+
+    def _accept(self, task: Task, event: TaskFinished) -> None:
+        """Note the first report of a task that was awaited."""
+        self._change.finished.append((task, event))
+        if self._outbox.pop(task.id, None) is None:
+            self._acknowledged.append(task.id)
+
+    def _launch(
+        self, launches: Iterable[Launch], reader: Reader, recorder: Recorder, orders: Orders
+    ) -> Iterable[TaskFinished]:
+        """Order what must run; returns the ends of what need not."""
+        known = []
+        by_id = {launch.task_id: launch for launch in launches}
+        for prepared in recorder.prepare(reader, [self.task(launch.node_id) for launch in by_id.values()]):
+            if isinstance(prepared, Task):
+                self.in_flight[prepared.id] = prepared
+                self._change.launched.append(prepared)
+                self._outbox[prepared.id] = by_id[prepared.id]
+                orders.launch.append(prepared)
+            else:
+                task, end = prepared
+                self.in_flight[task.id] = task
+                self._outbox[task.id] = by_id[task.id]
+                known.append(end)
+        return known
+
+    def _cancel(self, command: Cancel, orders: Orders) -> None:
+        self.in_flight.pop(command.task_id, None)
+        launched_here = self._outbox.pop(command.task_id, None)
+        if launched_here is not None:
+            orders.launch = [task for task in orders.launch if task.id != command.task_id]
+            return
+        self._acknowledged.append(command.task_id)
+        self._outbox[command.task_id] = command
+        orders.cancel.append(command.task_id)
+
+    def commit(self, transaction: Transaction, recorder: Recorder) -> Change:
+        """Write down what changed since the last commit; returns it."""
+        state, nodes = self.machine.take_changes()
+        change, self._change = self._change, Change(self.uid)
+        change.state, change.nodes = state, nodes
+        change.retried = {node.id for node in nodes if node.phase.failed and self.machine.will_retry(node.id)}
+        acknowledged = self._acknowledged + self.cancelled
+        transaction.save(WorkflowBatch(self.uid, nodes, state, list(self._outbox.values()), acknowledged))
+        self._outbox, self._acknowledged, self.cancelled = {}, [], []
+        recorder.record(transaction, change)
+        return change
