@@ -1,0 +1,60 @@
+"""Entry point of `tiphys`. Imports nothing but click: `tiphys --help` must answer at once."""
+
+from __future__ import annotations
+
+import click
+
+from tiphys._version import __version__
+from tiphys.cli.lazy import Entry, LazyGroup
+
+_RUN, _RECORDS, _STACK, _COMPONENTS = "Run", "Look at what was made", "Set up", "Components of a stack"
+
+
+def _component(help: str, name: str) -> Entry:
+    return Entry("tiphys.cli.components:group", help, _COMPONENTS, name)
+
+
+ENTRIES = {
+    "init": Entry("tiphys.cli.project:init", "Keep this project's runs and artifacts in its own folder.", _RUN),
+    "run": Entry("tiphys.cli.run:run", "Run a pipeline from a Python file.", _RUN),
+    "status": Entry("tiphys.cli.project:status", "Where everything is kept, and what is running.", _RUN),
+    "version": Entry("tiphys.cli.project:version", "Versions of Tiphys and of what it runs on.", _RUN),
+    "pipeline": Entry("tiphys.cli.pipelines:pipeline", "Pipelines that were run.", _RECORDS),
+    "runs": Entry("tiphys.cli.runs:runs", "Runs: look, follow, stop, resume, compare.", _RECORDS),
+    "artifact": Entry("tiphys.cli.artifacts:artifact", "Artifacts and their versions.", _RECORDS),
+    "model": Entry("tiphys.cli.models:model", "Models, their versions and stages.", _RECORDS),
+    "cache": Entry("tiphys.cli.cache:cache", "Why a step was or was not cached.", _RECORDS),
+    "tag": Entry("tiphys.cli.tags:tag", "Tags.", _RECORDS),
+    "stack": Entry("tiphys.cli.stacks:stack", "Stacks: what pipelines run on and with.", _STACK),
+    "integration": Entry("tiphys.cli.integrations:integration", "Integrations and what they need.", _STACK),
+    "orchestrator": _component("Where pipelines are carried out.", "orchestrator"),
+    "artifact-store": _component("Where artifacts' data is kept.", "artifact_store"),
+    "experiment-tracker": _component("Where metrics and parameters are logged.", "experiment_tracker"),
+    "model-deployer": _component("How models are served, and the services.", "model_deployer"),
+    "model-registry": _component("Catalogues of models.", "model_registry"),
+    "data-validator": _component("Data checks and drift.", "data_validator"),
+    "step-operator": _component("Where single steps are carried out.", "step_operator"),
+    "container-registry": _component("Where images are pushed.", "container_registry"),
+    "image-builder": _component("How images are built.", "image_builder"),
+    "alerter": _component("Who is told what happened.", "alerter"),
+    "feature-store": _component("Features for training and serving.", "feature_store"),
+    "annotator": _component("Labelling of data.", "annotator"),
+    "log-store": _component("Where steps' logs go.", "log_store"),
+    "deployer": _component("Pipelines as HTTP services.", "deployer"),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    entries=ENTRIES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    examples=[
+        "tiphys run train.py -p epochs=3     run the pipeline in train.py",
+        "tiphys runs list                    what ran, and how it ended",
+        "tiphys runs compare A B             what differs between two runs",
+        "tiphys COMMAND --help               examples for each command",
+    ],
+)
+@click.version_option(__version__, prog_name="tiphys", message="%(prog)s %(version)s")
+def main() -> None:
+    """ML pipelines on a durable workflow engine."""

@@ -1,0 +1,21 @@
+"""The backend of one call of the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from tiphys.ports.backend import Backend
+
+
+def backend() -> Backend:
+    """The process's backend, opened at the first use; one that was given as the root context's `obj` goes first."""
+    root = click.get_current_context().find_root()
+    if root.obj is None:
+        from tiphys.bootstrap import default_backend
+
+        root.obj = default_backend()
+    found: Backend = root.obj
+    return found
