@@ -1,0 +1,1 @@
+"""Measurements against the budgets, on demand (`make bench`): figures are printed, not asserted."""
