@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -103,9 +103,12 @@ class ArtifactRef:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _REF_FIELDS}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> ArtifactRef:
         """Read what `to_json` wrote."""
         return ArtifactRef(**data)
+
+
+_REF_FIELDS = tuple(each.name for each in fields(ArtifactRef))

@@ -59,7 +59,7 @@ class Capture:
     """
 
     def __init__(
-        self, path: Path | None, *, eager: bool = False, poll: Callable[[Capture], None] | None = None
+        self, path: str | None, *, eager: bool = False, poll: Callable[[Capture], None] | None = None
     ) -> None:
         self._path = path
         self._eager = eager
@@ -152,8 +152,9 @@ class Capture:
             return store.commit_bytes(FILE, _render(self._lines)).digest if self._lines else None
         self._write_out()
         self._close()
-        digest = store_file(self._path, store)
-        self._path.unlink(missing_ok=True)
+        path = Path(self._path)
+        digest = store_file(path, store)
+        path.unlink(missing_ok=True)
         return digest
 
     def _complete(self) -> None:
@@ -210,8 +211,9 @@ class Capture:
                 return
             try:
                 if self._file is None:
-                    self._path.parent.mkdir(parents=True, exist_ok=True)
-                    self._file = self._path.open("wb", buffering=0)
+                    path = Path(self._path)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    self._file = path.open("wb", buffering=0)
                 self._file.write(_render(lines))
             except OSError:
                 with self._lock:
@@ -284,7 +286,11 @@ _start_thread = threading.Thread.start
 
 def live_path(home: str | Path, run_id: str, step: str, attempt: int) -> Path:
     """Where the log of a running step is, once it ran for a moment or wrote much. `attempt` is zero-based."""
-    return Path(home) / "logs" / run_id / f"{step}.{attempt}.log"
+    return Path(_live_name(home, run_id, step, attempt))
+
+
+def _live_name(home: str | Path, run_id: str, step: str, attempt: int) -> str:
+    return f"{home}/logs/{run_id}/{step}.{attempt}.log"
 
 
 def capture(context: Mapping[str, Any], *, attempt: int | None = None) -> Capture:
@@ -297,16 +303,21 @@ def capture(context: Mapping[str, Any], *, attempt: int | None = None) -> Captur
         context: The task's context; `home`, `run_id` and `step_name` say where the live file goes.
         attempt: Zero-based attempt; by default that of the context.
     """
-    return Capture(path_of(context, attempt), eager=_eager, poll=_poll)
+    return Capture(_name_of(context, attempt), eager=_eager, poll=_poll)
 
 
 def path_of(context: Mapping[str, Any], attempt: int | None = None) -> Path | None:
     """Where the live log of a task with this context is; None if it says no home."""
+    name = _name_of(context, attempt)
+    return None if name is None else Path(name)
+
+
+def _name_of(context: Mapping[str, Any], attempt: int | None) -> str | None:
     home = context.get("home")
     if not home:
         return None
     number = context.get("attempt", 0) if attempt is None else attempt
-    return live_path(home, context.get("run_id", "-"), context.get("step_name", "step"), number)
+    return _live_name(home, context.get("run_id", "-"), context.get("step_name", "step"), number)
 
 
 def expect_crashes(poll: Callable[[Capture], None]) -> None:
