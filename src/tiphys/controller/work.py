@@ -125,7 +125,9 @@ class Work:
         self.in_flight.pop(command.task_id, None)
         launched_here = self._outbox.pop(command.task_id, None)
         if launched_here is not None:
+            # Ordered and taken back in one batch: nobody was asked, so there is nothing to record or to end.
             orders.launch = [task for task in orders.launch if task.id != command.task_id]
+            self._change.launched = [task for task in self._change.launched if task.id != command.task_id]
             return
         self._acknowledged.append(command.task_id)
         self._outbox[command.task_id] = command

@@ -163,8 +163,8 @@ class MLRecorder(Recorder):
             writer = ReportWriter(transaction, rows, memory, now=now)
             writer.write(reports, change.retried)
             self._claimed.clear()
-        _end_nodes(transaction, memory, change, now)
         rows.add_to(transaction)
+        _end_nodes(transaction, memory, change, now)
         for report in reports:
             add_labels(transaction, memory, report, now)
         if change.state is not None:
