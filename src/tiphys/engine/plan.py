@@ -207,7 +207,8 @@ def compile_workflow(workflow: Workflow) -> WorkflowPlan:
     if spec.on_exit:
         exit_template, exit_call = compiler.template(spec.on_exit, "spec.onExit"), call
     compiler.run()
-    return WorkflowPlan(spec, main, call, exit_template, exit_call, mode)
+    # The tasks' own objects are not needed again; of a wide DAG they are more than all the rest that is kept.
+    return WorkflowPlan(spec.model_copy(update={"templates": None}), main, call, exit_template, exit_call, mode)
 
 
 def _unsupported(path: str) -> SpecError:
@@ -242,6 +243,7 @@ class _Compiler:
             plan, dag, where = self._pending.pop()
             plan.dag = _Dag(self, dag, f"{where}.dag").compile()
             _dag_outputs(plan, where)
+            plan.spec = plan.spec.model_copy(update={"dag": None})
 
 
 def _template(spec: Template, name: str, where: str, default_retry: RetryStrategy | None) -> TemplatePlan:

@@ -58,9 +58,7 @@ class Capture:
         poll: Called before lines are written out, to add what was written past the streams.
     """
 
-    def __init__(
-        self, path: str | None, *, eager: bool = False, poll: Callable[[Capture], None] | None = None
-    ) -> None:
+    def __init__(self, path: str | None, *, eager: bool = False, poll: Callable[[Capture], None] | None = None) -> None:
         self._path = path
         self._eager = eager
         self._poll = poll

@@ -37,8 +37,8 @@ def run_pipeline(pipeline: Pipeline, args: tuple[Any, ...], kwargs: Mapping[str,
         RunFailedError: it did not complete.
     """
     backend = current_backend()
-    compiled = compile_pipeline(pipeline, pipeline.bind(args, kwargs), surroundings=BackendSurroundings(backend))
-    return execute(compiled, backend)
+    arguments = pipeline.bind(args, kwargs)
+    return execute(compile_pipeline(pipeline, arguments, surroundings=BackendSurroundings(backend)), backend)
 
 
 def run_step_alone(step: Step, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -86,6 +86,7 @@ def execute(compiled: CompiledPipeline, backend: Backend, *, listed: bool = True
     """
     run = backend.runs.submit(request_of(compiled, listed=listed))
     observer, close = load("tiphys.sdk.progress:observer_for")(run, len(compiled.steps))
+    del compiled  # many objects, of a wide pipeline; the engine has read its own from the store
     try:
         run = backend.runs.wait(run.id, observer)
     except KeyboardInterrupt:
