@@ -37,7 +37,7 @@ _NODE_TYPES = {
     "dag": NodeType.DAG,
 }
 #: Fields that change what a workflow does and that this version does not carry out.
-_REFUSED_IN_TEMPLATE = ("steps", "synchronization", "memoize", "daemon")
+_REFUSED_IN_TEMPLATE = ("steps", "synchronization", "memoize", "daemon", "fail_fast", "pending_timeout")
 _REFUSED_IN_SPEC = ("workflow_template_ref", "template_defaults", "synchronization")
 
 
@@ -305,8 +305,18 @@ def _interface(plan: TemplatePlan, where: str) -> None:
         plan.inputs.append(InputParameter(parameter.name or "", default))
     for artifact in (inputs.artifacts if inputs else None) or ():
         plan.input_artifacts.append(InputArtifact(artifact.name or "", bool(artifact.optional), _location(artifact)))
+    for output in [
+        *((outputs.parameters if outputs else None) or ()),
+        *((outputs.artifacts if outputs else None) or ()),
+    ]:
+        if output.global_name:
+            raise _unsupported(f"{where}.outputs.{output.name}.globalName")
     for parameter in (outputs.parameters if outputs else None) or ():
-        if parameter.value_from is not None and parameter.value_from.default is not None:
+        if parameter.value_from is None:
+            continue
+        if parameter.value_from.supplied is not None:
+            raise _unsupported(f"{where}.outputs.parameters.{parameter.name}.valueFrom.supplied")
+        if parameter.value_from.default is not None:
             plan.output_defaults[parameter.name or ""] = parameter.value_from.default
 
 

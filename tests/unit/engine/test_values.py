@@ -204,6 +204,12 @@ def test_only_leaves_are_tasks() -> None:
 STEPS = {"name": "st", "steps": [[{"name": "a", "template": "step"}]]}
 
 
+def with_template(**fields: Any) -> dict[str, Any]:
+    """One task whose template has these fields too."""
+    template = {"name": "t", "container": {"image": "busybox"}, **fields}
+    return {"tasks": [{"name": "a", "template": "t"}], "templates": [template]}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -219,6 +225,16 @@ STEPS = {"name": "st", "steps": [[{"name": "a", "template": "step"}]]}
         (
             {"tasks": [{"name": "a", "template": "st"}], "templates": [STEPS]},
             "spec.templates.st.steps: .* does not carry this out",
+        ),
+        (with_template(pendingTimeout="5m"), "spec.templates.t.pendingTimeout: .* does not carry this out"),
+        (with_template(failFast=True), "spec.templates.t.failFast"),
+        (
+            with_template(outputs={"parameters": [{"name": "o", "globalName": "g", "valueFrom": {"path": "/o"}}]}),
+            "spec.templates.t.outputs.o.globalName",
+        ),
+        (
+            with_template(outputs={"parameters": [{"name": "o", "valueFrom": {"supplied": {}}}]}),
+            "spec.templates.t.outputs.parameters.o.valueFrom.supplied",
         ),
         ({"tasks": [{"name": "a", "template": "e"}], "templates": [{"name": "e"}]}, "exactly one of .* found none"),
         ({"tasks": [{"name": "a", "when": "{{x"}]}, "spec.templates.main.dag.tasks.a.when: A tag is not closed"),
