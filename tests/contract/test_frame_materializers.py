@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ import pytest
 from tests.contract.values import InLocalStore
 from tiphys.ports.materializer import VisualizationType
 
-pd = pytest.importorskip("pandas")
-np = pytest.importorskip("numpy")
-pl = pytest.importorskip("polars")
+pd = import_module("pandas")
+np = import_module("numpy")
+pl = import_module("polars")
 
 
 def days() -> Any:

@@ -9,6 +9,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -265,7 +266,7 @@ class TestNumpyArrays(InLocalStore):
         ]
     )
     def make(self, request: pytest.FixtureRequest) -> Callable[[], Any]:
-        np = pytest.importorskip("numpy")
+        np = import_module("numpy")
         return lambda: eval(request.param, {"np": np})
 
     def equal(self, left: Any, right: Any) -> bool:
@@ -280,7 +281,7 @@ class TestNumpyScalars(InLocalStore):
         params=["float64(0.1)", "float32(0.1)", "int8(-3)", "bool_(True)", "complex64(1)", "float64('nan')"]
     )
     def make(self, request: pytest.FixtureRequest) -> Callable[[], Any]:
-        np = pytest.importorskip("numpy")
+        np = import_module("numpy")
         return lambda: eval(f"np.{request.param}", {"np": np})
 
     def equal(self, left: Any, right: Any) -> bool:
@@ -302,7 +303,7 @@ class TestNested(InLocalStore):
         ]
     )
     def make(self, request: pytest.FixtureRequest) -> Callable[[], Any]:
-        np = pytest.importorskip("numpy")
+        np = import_module("numpy")
         return lambda: eval(request.param, {**globals(), "np": np})
 
     def equal(self, left: Any, right: Any) -> bool:
@@ -316,7 +317,7 @@ class TestSparse(InLocalStore):
         params=["csr_matrix", "csc_matrix", "coo_matrix", "bsr_matrix", "dia_matrix", "csr_array", "coo_array"]
     )
     def make(self, request: pytest.FixtureRequest) -> Callable[[], Any]:
-        sparse = pytest.importorskip("scipy.sparse")
+        sparse = import_module("scipy.sparse")
         return lambda: getattr(sparse, request.param)([[0.0, 1.5], [2.0, 0.0], [0.0, 0.0]])
 
     def equal(self, left: Any, right: Any) -> bool:
@@ -329,7 +330,7 @@ class TestImages(InLocalStore):
 
     @pytest.fixture(params=["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I", "F", "CMYK"])
     def make(self, request: pytest.FixtureRequest) -> Callable[[], Any]:
-        image = pytest.importorskip("PIL.Image")
+        image = import_module("PIL.Image")
 
         def draw() -> Any:
             drawn = image.new(request.param, (5, 4), 1)
@@ -350,7 +351,7 @@ class TestMatplotlib(InLocalStore):
 
     @pytest.fixture
     def make(self) -> Callable[[], Any]:
-        figure = pytest.importorskip("matplotlib.figure")
+        figure = import_module("matplotlib.figure")
 
         def draw() -> Any:
             drawn = figure.Figure()
@@ -375,8 +376,8 @@ class TestPlotly(InLocalStore):
 
     @pytest.fixture
     def make(self) -> Callable[[], Any]:
-        graph = pytest.importorskip("plotly.graph_objects")
-        np = pytest.importorskip("numpy")
+        graph = import_module("plotly.graph_objects")
+        np = import_module("numpy")
         return lambda: graph.Figure(graph.Scatter(x=np.arange(3), y=[1, None, 2]), {"title": {"text": "ü"}})
 
     def equal(self, left: Any, right: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ from tiphys.records.artifacts import ArtifactType
 from tiphys.sdk.materializing import find_materializer, load_value, save_value
 from tiphys.testing.materializer_contract import ref_to
 
-np = pytest.importorskip("numpy")
-pd = pytest.importorskip("pandas")
-pytest.importorskip("sklearn")
+np = import_module("numpy")
+pd = import_module("pandas")
+import_module("sklearn")
 
 DATA = """
 import numpy as np, pandas as pd
@@ -160,7 +161,7 @@ def test_a_shared_array_stays_shared(tmp_path: Any) -> None:
 
 
 def test_skops_on_request(tmp_path: Any) -> None:
-    pytest.importorskip("skops")
+    import_module("skops")
     from tiphys.integrations.sklearn.materializers import SklearnSkopsMaterializer
 
     store = _store(tmp_path)
@@ -176,7 +177,7 @@ def test_skops_on_request(tmp_path: Any) -> None:
 
 
 def test_skops_with_further_types(tmp_path: Any) -> None:
-    pytest.importorskip("skops")
+    import_module("skops")
     from tiphys.integrations.sklearn.materializers import SklearnSkopsMaterializer
 
     class Trees(SklearnSkopsMaterializer):
@@ -193,7 +194,7 @@ def test_skops_with_further_types(tmp_path: Any) -> None:
 
 
 def test_skops_refuses_what_it_does_not_know(tmp_path: Any) -> None:
-    pytest.importorskip("skops")
+    import_module("skops")
     from sklearn.preprocessing import FunctionTransformer
 
     store = _store(tmp_path)
