@@ -25,7 +25,7 @@ from tiphys.ports.engine_host import EngineHost, Watcher
 from tiphys.ports.recorder import Change, Recorder
 from tiphys.ports.runner import Runner
 from tiphys.ports.store import Store, StoredWorkflow, WorkflowBatch
-from tiphys.records.base import Query
+from tiphys.records.base import Query, Where
 from tiphys.records.workflows import WorkflowRow
 
 _log = logging.getLogger(__name__)
@@ -245,9 +245,14 @@ class Controller(EngineHost):
         """What other processes asked for."""
         if not self._works:
             return []
-        with self._store.reader() as reader:
-            rows = reader.find(Query.of(WorkflowRow, owner=self.owner, finished_at=None))
-        return [(row.id, ShutdownRequested(row.request)) for row in rows if row.request and row.id in self._works]
+        try:
+            with self._store.reader() as reader:
+                # Only rows with a request: the others' manifests may be large, and this is asked all the time.
+                rows = reader.find(Query(WorkflowRow, (Where("owner", self.owner), Where("request", "", "ne"))))
+        except StoreError as error:
+            _log.warning("The metadata store failed (%s); looking for requests again later.", error.message)
+            return []
+        return [(row.id, ShutdownRequested(row.request)) for row in rows if row.id in self._works]
 
     def _process(self, batch: Sequence[tuple[str, Event]]) -> None:
         """Carry a batch through; a workflow that cannot go on is ended, the others are not touched by that."""
