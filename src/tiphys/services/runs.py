@@ -176,11 +176,12 @@ class RunService(Runs):
         if step.log_digest is not None:
             return [line.text for line in read_log(store, step.log_digest)][skip:]
         try:
-            text = live_path(self._home, run.id, step.name, step.version - 1).read_text(encoding="utf-8")
+            written = live_path(self._home, run.id, step.name, step.version - 1).read_bytes()
         except FileNotFoundError:
             return []
-        complete = text.splitlines() if text.endswith("\n") else text.splitlines()[:-1]
-        return [parse_line(line).text for line in complete[skip:]]
+        # By newlines alone, and what follows the last one is still being written.
+        complete = written.split(b"\n")[:-1]
+        return [parse_line(line.decode("utf-8", "replace")).text for line in complete[skip:]]
 
     def _find(self, reader: Reader, name_or_id: str) -> Run:
         found = reader.get(Run, name_or_id)

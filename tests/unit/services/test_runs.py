@@ -202,3 +202,13 @@ def test_without_an_engine_runs_can_only_be_read(backend, play):
     assert reading.runs.get(run.id).name == run.name
     with pytest.raises(StoreError, match="no engine"):
         reading.runs.submit(a_request())
+
+
+def test_a_live_log_is_read_by_its_own_lines_and_to_the_last_whole_one(backend, play):
+    played = play()
+    played.launch(played.task(step_body("a")))
+    line = "2026-01-31T12:00:00.000000Z stdout "
+    live = live_path(backend.home, played.run.id, "a", 0)
+    live.parent.mkdir(parents=True)
+    live.write_bytes(f"{line}one\ftwo\u2028three\n{line}ü".encode()[:-1])
+    assert list(backend.runs.logs(played.run.id)) == [("a", "one\ftwo\u2028three")]
