@@ -105,14 +105,6 @@ class ConflictError(TiphysError):
     exit_code = 2
 
 
-class PermissionDeniedError(TiphysError):
-    """The caller is known and may not do this."""
-
-    code = "forbidden"
-    http_status = 403
-    exit_code = 2
-
-
 class ArtifactError(TiphysError):
     """An artifact could not be saved or loaded."""
 

@@ -52,8 +52,6 @@ class BaseMaterializer(ABC):
     #: Types (and their subclasses) it is for. Third-party types are registered by name in the integration instead.
     ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = ()
     ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.BASE
-    #: True where loading may run code that the file brings (pickle): loaded only if the digest is the recorded one.
-    UNSAFE: ClassVar[bool] = False
     #: True where a loaded value goes on reading the folder: it is then kept until the process ends.
     KEEPS_FILES: ClassVar[bool] = False
     #: Counts changes of `registered`.

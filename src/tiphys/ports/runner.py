@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +52,3 @@ class Runner(ABC):
     @abstractmethod
     def close(self) -> None:
         """End what runs and give everything back."""
-
-    def logs(self, task_id: str, *, follow: bool = False) -> Iterator[str]:
-        """Lines that a task has written, for runners that keep them outside of the artifact store."""
-        return iter(())

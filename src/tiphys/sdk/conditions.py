@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,18 +22,18 @@ _NOT_NOW = "The pipeline's body only describes the steps; their values exist onc
 _REFLECTED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
-class Condition:
+class Condition(ABC):
     """A truth about outputs; combine with `&`, `|` and `~`, use as `when=`."""
 
     __slots__ = ()
 
+    @abstractmethod
     def operands(self) -> Iterator[Operand]:
         """The outputs that it asks for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def text(self, render: Render) -> str:
         """As the `when` of a task."""
-        raise NotImplementedError
 
     def __and__(self, other: Any) -> Condition:
         return Junction("&&", self, as_condition(other))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,20 +19,20 @@ if TYPE_CHECKING:
     from tiphys.sdk.outputs import OutputSpec
 
 
-class Invocable:
+class Invocable(ABC):
     """What an invocation needs to know of its step (`sdk.step.Step` is the one kind)."""
 
     name: str
 
     @property
+    @abstractmethod
     def signature(self) -> StepSignature:
         """Parameters and outputs."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def defaults(self) -> Mapping[str, str]:
         """JSON text of the parameters' defaults, where they have one."""
-        raise NotImplementedError
 
 
 class Output(Operand):
@@ -47,11 +48,6 @@ class Output(Operand):
     def __init__(self, invocation: Invocation, spec: OutputSpec) -> None:
         self.invocation = invocation
         self.spec = spec
-
-    @property
-    def invocation_id(self) -> str:
-        """Id of the call of the step."""
-        return self.invocation.id
 
     @property
     def output_name(self) -> str:

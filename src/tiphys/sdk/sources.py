@@ -19,8 +19,6 @@ from typing import Any
 #: Files that changed after this moment may have been imported before they changed.
 _STARTED = time.time()
 
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-
 
 class _File:
     """The definitions in one source text."""

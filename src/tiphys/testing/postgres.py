@@ -127,16 +127,6 @@ def start_postgres() -> PostgresServer:
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """A server of one's own."""
-    server = start_postgres()
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
-@contextlib.contextmanager
 def shared_postgres_server(folder: Path) -> Iterator[PostgresServer]:
     """One server for all processes that name the same folder (the workers of one test session).
 

@@ -17,7 +17,6 @@ class FigureMaterializer(BaseMaterializer):
     """A pickle, as there is no open format that holds a figure, beside a picture of it."""
 
     ASSOCIATED_ARTIFACT_TYPE = ArtifactType.DATA_ANALYSIS
-    UNSAFE = True
 
     def save(self, data: Any) -> None:
         """Pickle the figure."""

@@ -21,7 +21,6 @@ class SklearnMaterializer(BaseMaterializer):
     """A pickle, as scikit-learn advises: loaded only if its digest is the recorded one, and tied to the version."""
 
     ASSOCIATED_ARTIFACT_TYPE = ArtifactType.MODEL
-    UNSAFE = True
     KEEPS_FILES = True
 
     def save(self, data: Any) -> None:
@@ -50,7 +49,6 @@ class SklearnSkopsMaterializer(SklearnMaterializer):
     Types beyond those of scikit-learn, NumPy and SciPy are refused unless a subclass names them in `TRUSTED`.
     """
 
-    UNSAFE = False
     KEEPS_FILES = False
     #: `module.Class` of further types that may be loaded.
     TRUSTED: ClassVar[tuple[str, ...]] = ()

@@ -24,7 +24,6 @@ class CloudpickleMaterializer(BaseMaterializer):
     """
 
     ASSOCIATED_ARTIFACT_TYPE = ArtifactType.DATA
-    UNSAFE = True
 
     def save(self, data: Any) -> None:
         """Pickle."""
