@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from tiphys.controller.loop import POLL, Controller
+import pytest
+
+from tiphys.controller.loop import Controller
 from tiphys.controller.owner import this_process
 from tiphys.db.store import open_store
 from tiphys.errors import StoreError
@@ -16,11 +19,12 @@ from tiphys.integrations.local.inline import InlineRunner
 from tiphys.ports.clock import SystemClock
 from tiphys.ports.store import Reader, Store, Transaction
 from tiphys.sdk.compiler.run import request_of
+from tiphys.sdk.config import StepRetryConfig
 from tiphys.sdk.pipeline import pipeline
 from tiphys.sdk.step import step
 from tiphys.services.backend import LocalBackend
 from tiphys.services.recorder import MLRecorder
-from tiphys.testing.fake_runner import WAITING, FakeRunner, World
+from tiphys.testing.fake_runner import FAILURE, SUCCESS, WAITING, FakeRunner, World
 
 
 class FailingStore(Store):
@@ -54,40 +58,73 @@ class FailingStore(Store):
         self.store.close()
 
 
-def test_a_run_outlives_a_failing_store(tmp_path: Path) -> None:
-    @step
-    def work() -> int:
-        return 1
+@step(retry=StepRetryConfig(max_retries=1, delay=1), enable_cache=False)
+def work() -> int:
+    return 1
 
-    @pipeline(enable_cache=False)
-    def p() -> None:
-        work()
 
-    store = FailingStore(open_store(f"sqlite:///{tmp_path / 'tiphys.db'}"), reads=2, transactions=2)
-    backend = LocalBackend(store, home=tmp_path)
-    runner = FakeRunner(World({"work": WAITING}))
+@pipeline
+def p() -> None:
+    work()
+
+
+Start = Callable[..., tuple[FailingStore, LocalBackend, FakeRunner]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """A backend on a store that will fail, and a runner that does what a script says."""
     lender = InlineRunner()
-    controller = Controller(
-        store,
-        MLRecorder(backend),
-        runners=lambda _name: runner,
-        lender=lender,
-        clock=SystemClock(),
-        owner=this_process(),
-    )
-    backend.connect(controller)
-    run = backend.runs.submit(request_of(p.compile()))
+    made: list[LocalBackend] = []
+
+    def start(outcomes: Any, *, reads: int, transactions: int) -> tuple[FailingStore, LocalBackend, FakeRunner]:
+        inner = open_store(f"sqlite:///{tmp_path / 'tiphys.db'}")
+        store = FailingStore(inner, reads=reads, transactions=transactions)
+        backend = LocalBackend(store, home=tmp_path)
+        runner = FakeRunner(World({"work": outcomes}))
+        controller = Controller(
+            store,
+            MLRecorder(backend),
+            runners=lambda _name: runner,
+            lender=lender,
+            clock=SystemClock(),
+            owner=this_process(),
+        )
+        backend.connect(controller)
+        made.append(backend)
+        return store, backend, runner
+
+    yield start
+    lender.close()
+    for backend in made:
+        backend.close()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
-    while not runner.world.running:
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_while_it_looks_for_requests_and_when_a_step_ends(start: Start) -> None:
+    store, backend, runner = start(WAITING, reads=2, transactions=2)
+    run = backend.runs.submit(request_of(p.compile()))
+    wait_until(lambda: bool(runner.world.running))
     store.on = True
-    while store.failed["read"] < 2:
-        assert time.monotonic() < deadline, "the controller no longer looks"
-        time.sleep(POLL / 5)
+    wait_until(lambda: store.failed["read"] == 2)
     runner.world.finish("work")
     runner.deliver()
     assert str(backend.runs.wait(run.id).status) == "completed"
     assert store.failed == {"read": 2, "transaction": 2}
-    lender.close()
-    backend.close()
+
+
+def test_when_a_timer_fires(start: Start) -> None:
+    store, backend, runner = start([FAILURE, SUCCESS], reads=0, transactions=1)
+    run = backend.runs.submit(request_of(p.compile()))
+    wait_until(lambda: [str(found.status) for found in backend.runs.steps(run.id)] == ["retried"])
+    store.on = True
+    wait_until(lambda: backend.runs.get(run.id).status.is_finished)
+    assert str(backend.runs.get(run.id).status) == "completed"
+    assert store.failed["transaction"] == 1
+    assert runner.world.attempts("work") == 2

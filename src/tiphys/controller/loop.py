@@ -261,12 +261,12 @@ class Controller(EngineHost):
             try:
                 self._commit(batch)
             except StoreError as error:
-                self._drop(batch)
+                batch = self._drop(batch)
                 _log.warning("The metadata store failed (%s); trying again in %.2g s.", error.message, delay)
                 threading.Event().wait(delay)
                 delay = min(delay * 2, 5.0)
             except Exception as error:  # noqa: BLE001  a defect ends its workflow, loudly, and never the loop
-                self._drop(batch)
+                batch = self._drop(batch)
                 uids = list(dict.fromkeys(uid for uid, _ in batch))
                 if len(uids) > 1:
                     for uid in uids:
@@ -340,11 +340,18 @@ class Controller(EngineHost):
             runner = self._runners[name] = self._find_runner(name)
         return runner
 
-    def _drop(self, batch: Sequence[tuple[str, Event]]) -> None:
-        """Forget the memory of workflows whose transaction failed; they are loaded anew with their next event."""
-        for uid in {uid for uid, _ in batch}:
-            self._works.pop(uid, None)
+    def _drop(self, batch: Sequence[tuple[str, Event]]) -> list[tuple[str, Event]]:
+        """Forget the memory of workflows whose transaction failed.
+
+        Returns the batch to be tried next: it takes them up from the store first, with their timers, which a late timer
+        alone would not do.
+        """
+        taken_up: list[tuple[str, Event]] = []
+        for uid in dict.fromkeys(uid for uid, _ in batch):
+            if self._works.pop(uid, None) is not None:
+                taken_up.append((uid, WorkflowStarted()))
             self._recorder.forget(uid)
+        return [*taken_up, *batch]
 
     def _complete(self, uid: str, error: BaseException | None = None) -> None:
         self._works.pop(uid, None)
