@@ -92,7 +92,10 @@ def big_frame() -> Any:
 
 
 class Floor:
-    """The least that a tracker can do: each result pickled to a file, hashed, and four rows committed to SQLite."""
+    """The least that a tracker can do: each result pickled to a file, hashed, and four rows committed to SQLite.
+
+    A row says what, of which run, under which key, in which state, where, from when to when.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -100,26 +103,36 @@ class Floor:
         self.db.execute("pragma journal_mode=wal")
         self.db.execute("pragma synchronous=normal")
         for table in ("step", "artifact", "edge"):
-            self.db.execute(f"create table if not exists {table}(id text primary key, name text, key text, uri text)")
-        self.db.execute("create index if not exists k on step(key)")
+            self.db.execute(
+                f"create table if not exists {table}(id text primary key, run text, name text, key text, status text, "
+                "uri text, started real, finished real)"
+            )
+        self.db.execute("create index if not exists k on step(key, status)")
+        self.run = str(uuid.uuid4())
+
+    def insert(self, table: str, **values: Any) -> str:
+        """Add a row; returns its id."""
+        row = {"id": str(uuid.uuid4()), "run": self.run} | values
+        columns = ("id", "run", "name", "key", "status", "uri", "started", "finished")
+        self.db.execute(f"insert into {table} values(?,?,?,?,?,?,?,?)", [row.get(column) for column in columns])
+        return str(row["id"])
 
     def step(self, function: Callable[..., Any], *inputs: Any) -> Path:
         """Call and write down."""
         values = [pickle.loads(item.read_bytes()) if isinstance(item, Path) else item for item in inputs]
         key = hashlib.sha256(repr((function.__name__, inputs)).encode()).hexdigest()
-        self.db.execute("select id from step where key=?", (key,)).fetchone()
-        step_id = str(uuid.uuid4())
-        self.db.execute("insert into step values(?,?,?,?)", (step_id, function.__name__, key, ""))
-        data = pickle.dumps(function(*values), protocol=5)
+        self.db.execute("select id from step where key=? and status='done'", (key,)).fetchone()
+        step = self.insert("step", name=function.__name__, key=key, status="running", started=time.time())
         path = self.folder / f"{uuid.uuid4()}.pkl"
         temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(data)
+        with temporary.open("wb") as file:
+            pickle.dump(function(*values), file, protocol=5)
         temporary.rename(path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         self.db.execute("begin")
-        self.db.execute("insert into artifact values(?,?,?,?)", (str(uuid.uuid4()), "o", digest, str(path)))
-        self.db.execute("insert into edge values(?,?,?,?)", (str(uuid.uuid4()), step_id, "", ""))
-        self.db.execute("update step set uri='done' where id=?", (step_id,))
+        self.insert("artifact", name="o", key=digest, uri=str(path))
+        self.insert("edge", name=step)
+        self.db.execute("update step set status='done', finished=? where id=?", (time.time(), step))
         self.db.execute("commit")
         return path
 

@@ -26,9 +26,12 @@ from tiphys.plugins.loading import load
 _OLDEST_SQLITE = (3, 35)
 #: Seconds to wait for other writers, in this process and in others.
 _PATIENCE = 60.0
+#: Bytes of a page in a new file: half of SQLite's default. A step's commit writes some fifteen pages of which little
+#: changed, so smaller ones make it a tenth quicker; still smaller ones gained nothing more.
+_PAGE_SIZE = 2048
 #: Pages of the write-ahead log before a commit works it into the file and waits for the disk (about 32 MB); usually
 #: `Checkpoints` was quicker.
-_CHECKPOINT_PAGES = 8000
+_CHECKPOINT_PAGES = 16_000
 _CONSTRAINT = re.compile(r"(UNIQUE|NOT NULL) constraint failed: (\w+)\.(.*)")
 #: Connections that a forked process inherited: closing them there could damage the file, so they are only kept.
 _inherited: list[sqlite3.Connection] = []
@@ -157,6 +160,7 @@ class SqliteDatabase(Database):
             self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=512
         )
         try:
+            connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
             _use_write_ahead_log(connection)
             # In this mode a crash of the process loses nothing; one of the machine at most the last transactions.
             connection.execute("PRAGMA synchronous = NORMAL")

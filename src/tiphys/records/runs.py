@@ -114,8 +114,8 @@ class StepRun(Record):
     cache_key: str | None = None
     #: After this moment the result is no longer used as a cached one.
     cache_expires_at: datetime | None = None
-    #: What the key was made of, for `cache explain`.
-    cache_parts: Mapping[str, Any] = field(default_factory=dict)
+    #: What the key is the digest of, as canonical JSON, for `cache explain`; empty where caching was off.
+    cache_parts: str = ""
     #: Of a cached step run: the one whose outputs it has.
     original_step_run_id: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)

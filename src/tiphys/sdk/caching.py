@@ -7,6 +7,7 @@ kept with each step run, so that `tiphys cache explain` can say which of them ch
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,10 +57,10 @@ class KeyMaker:
             for name, spec in self._declared.items()
             if "ref" in spec and self._field is not None and name not in self._ignored
         }
-        self.static = self._static_parts(body, cache, with_code=policy.get("include_step_code", True))
-        self.static["workspace"] = workspace
+        static = self._static_parts(body, cache, with_code=policy.get("include_step_code", True))
+        static["workspace"] = workspace
         self._before, self._between, self._after = (
-            canonical_json({name: self.static[name] for name in names})[1:-1] for names in (_BEFORE, _BETWEEN, _AFTER)
+            canonical_json({name: static[name] for name in names})[1:-1] for names in (_BEFORE, _BETWEEN, _AFTER)
         )
 
     @staticmethod
@@ -79,8 +80,8 @@ class KeyMaker:
             "step": source.partition(":")[2] if with_code else source,
         }
 
-    def key(self, inputs: Values) -> tuple[str, dict[str, Any]]:
-        """The key and its parts for one execution with these inputs."""
+    def key(self, inputs: Values) -> tuple[str, str]:
+        """The key and its parts (canonical JSON) for one execution with these inputs."""
         parameters: dict[str, Any] = {}
         digests: dict[str, Any] = {}
         whole_lists: set[str] = set()
@@ -105,11 +106,10 @@ class KeyMaker:
             f'{{{self._before},"inputs":{canonical_json(digests)},{self._between},'
             f'"parameters":{canonical_json(parameters)},{self._after}}}'
         )
-        parts = {**self.static, "inputs": digests, "parameters": parameters}
-        return hashlib.sha256(text.encode()).hexdigest(), parts
+        return hashlib.sha256(text.encode()).hexdigest(), text
 
 
-def cache_key(body: Mapping[str, Any], inputs: Values, *, workspace: str = "default") -> tuple[str, dict[str, Any]]:
+def cache_key(body: Mapping[str, Any], inputs: Values, *, workspace: str = "default") -> tuple[str, str]:
     """The key of one execution of a step, and the parts it was made of.
 
     Args:
@@ -118,8 +118,8 @@ def cache_key(body: Mapping[str, Any], inputs: Values, *, workspace: str = "defa
         workspace: Results are shared inside it.
 
     Returns:
-        64 hexadecimal digits, and {code, code_parts, environment, extras, inputs, outputs, parameters, step,
-        workspace}, whose canonical JSON has that SHA-256.
+        64 hexadecimal digits, and the canonical JSON of which they are the SHA-256: {code, code_parts, environment,
+        extras, inputs, outputs, parameters, step, workspace}.
     """
     return KeyMaker(body, workspace=workspace).key(inputs)
 
@@ -163,14 +163,15 @@ _TITLES = {
 }
 
 
-def explain(old_parts: Mapping[str, Any], new_parts: Mapping[str, Any]) -> list[Difference]:
-    """What differs between the parts of two keys; empty if the keys are equal.
+def explain(old_parts: str, new_parts: str) -> list[Difference]:
+    """What differs between the parts of two keys (as `KeyMaker.key` gives them); empty if the keys are equal.
 
     The digest of all code is named only where no single function explains it.
     """
     differences: list[Difference] = []
-    for part in sorted({*old_parts, *new_parts}):
-        old, new = old_parts.get(part), new_parts.get(part)
+    before, after = (json.loads(parts) if parts else {} for parts in (old_parts, new_parts))
+    for part in sorted({*before, *after}):
+        old, new = before.get(part), after.get(part)
         if old == new:
             continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):

@@ -204,7 +204,7 @@ def _launched(rows: Rows, memory: RunMemory, step: StepMemory, task: Task, now: 
             started_at=now,
         )
     )
-    step.stored, step.parts = True, {}
+    step.stored, step.parts = True, ""
     _add_inputs(rows, step, task)
 
 

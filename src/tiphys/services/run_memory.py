@@ -93,7 +93,7 @@ class StepMemory:
     #: Whether its row is written.
     stored: bool = False
     key: str | None = None
-    parts: Mapping[str, Any] = field(default_factory=dict)
+    parts: str = ""
     #: The step run whose result it takes over.
     hit: StepRun | None = None
 

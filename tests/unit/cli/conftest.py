@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from tiphys._util.canonical import canonical_json
 from tiphys._util.ids import new_id
 from tiphys._util.times import utc_now
 from tiphys.cli.main import main
@@ -158,7 +159,7 @@ def two_runs(world: World) -> Mapping[str, Any]:
             seconds=1.0 * number,
             code_digest=f"{number}" * 64,
             cache_key=f"{number}" * 64,
-            cache_parts=parts,
+            cache_parts=canonical_json(parts),
             parameters={"rate": rate},
         )
         if number == 1:

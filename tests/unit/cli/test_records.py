@@ -172,9 +172,9 @@ def test_explain_names_what_changed(invoke: Invoke, read: Callable[..., Any], tw
 
 def test_explain_other_reasons(invoke: Invoke, world: World) -> None:
     first = world.run("r1")
-    original = world.step(first, "a", "failed", cache_key="k", cache_parts={"code": "1"})
+    original = world.step(first, "a", "failed", cache_key="k", cache_parts='{"code":"1"}')
     second = world.run("r2")
-    world.step(second, "a", cache_key="k", cache_parts={"code": "1"})
+    world.step(second, "a", cache_key="k", cache_parts='{"code":"1"}')
     world.step(second, "b")
     third = world.run("r3")
     world.step(third, "a", "cached", cache_key="k", original_step_run_id=original.id)
