@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
 
-from tiphys import Client, load_artifact, pipeline, register_artifact, save_artifact, step
+from tiphys import ArtifactConfig, Client, load_artifact, pipeline, register_artifact, save_artifact, step
 from tiphys.errors import AlreadyExistsError
 
 
@@ -60,3 +61,24 @@ def test_20_outside_of_the_store(tmp_path: Path) -> None:
     outside.mkdir()
     with pytest.raises(FileNotFoundError):
         register_artifact(outside, "folder")
+
+
+def test_a_format_on_request() -> None:
+    from sklearn.linear_model import LinearRegression
+
+    @step
+    def train() -> Annotated[Any, ArtifactConfig(name="line", format="skops")]:
+        return LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0])
+
+    @step
+    def slope(model: Any) -> float:
+        return float(model.coef_[0])
+
+    @pipeline
+    def p() -> None:
+        slope(train())
+
+    run = p()
+    version = Client().get_artifact_version("line")
+    assert version.materializer == "tiphys.integrations.sklearn.materializers:SklearnSkopsMaterializer"
+    assert run.steps["slope"].output.load() == pytest.approx(2.0)

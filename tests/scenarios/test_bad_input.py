@@ -95,6 +95,16 @@ def missing_file() -> None:
     use.with_options(cache_policy=CachePolicy(file_dependencies=["/nonexistent/listed.txt"]))(1)
 
 
+@step
+def stored_oddly() -> Annotated[int, ArtifactConfig(name="odd", format="skip")]:
+    CALLS.append("stored_oddly")
+    return 1
+
+
+def unknown_format() -> None:
+    stored_oddly()
+
+
 MISTAKES: dict[Callable[[], None], tuple[str, ...]] = {
     missing_argument: ("'use'", "pipeline 'p'", "parameter 'x'", "use(x=...)"),
     unknown_argument: ("'use'", "pipeline 'p'", "'lable'", "Did you mean 'label'?"),
@@ -108,6 +118,7 @@ MISTAKES: dict[Callable[[], None], tuple[str, ...]] = {
     absent_artifact: ("'x'", "step 'use'", "pipeline 'p'", "0123456789abcdef", "tiphys artifact list"),
     looked_up_artifact: ("'elsewhere'", "tiphys artifact list"),
     absent_component: ("'use'", "pipeline 'p'", "'nowhere'", "tiphys experiment-tracker"),
+    unknown_format: ("'odd'", "step 'stored_oddly'", "pipeline 'p'", "'skip'", "skops"),
     missing_file: ("'use'", "pipeline 'p'", "/nonexistent/listed.txt"),
 }
 

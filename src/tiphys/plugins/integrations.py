@@ -115,6 +115,19 @@ def find_flavor(type: ComponentType, name: str) -> Flavor:
     raise NotFoundError(f"There is no flavor '{name}' of {type.value}.", hint=f"There are: {known}.")
 
 
+def materializer_for_format(name: str) -> str:
+    """`module:Class` of the materializer that writes a format.
+
+    Raises:
+        NotFoundError: no integration has it.
+    """
+    formats = {format_: path for found in chain(_plugins(), _built_ins()) for format_, path in found.formats.items()}
+    if name not in formats:
+        known = ", ".join(sorted(formats)) or "none"
+        raise NotFoundError(f"There is no format '{name}'.", hint=f"There are: {known}.")
+    return formats[name]
+
+
 def materializer_for_type_name(type_name: str, *, plugins: bool = False) -> str | None:
     """`module:Class` of the materializer that an integration has for `module.qualname` of a type (not of its bases).
 

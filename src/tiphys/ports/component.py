@@ -38,6 +38,8 @@ class Integration:
     flavors: tuple[Flavor, ...] = ()
     #: `module.qualname` of a type → `module:Class` of its materializer; found through a value's base classes.
     materializers: Mapping[str, str] = field(default_factory=dict)
+    #: Formats that `ArtifactConfig(format=…)` may ask for instead → `module:Class` of the materializer.
+    formats: Mapping[str, str] = field(default_factory=dict)
 
 
 class StackComponent:

@@ -173,6 +173,7 @@ class ArtifactConfig:
         tags: Tags of each version.
         run_metadata: Metadata of each version.
         artifact_type: "DataArtifact", "ModelArtifact", … where the materializer's own choice does not fit.
+        format: How the value is written, where its type has a choice: "skops" for scikit-learn's estimators.
     """
 
     name: str | None = None
@@ -180,6 +181,7 @@ class ArtifactConfig:
     tags: Sequence[str] | None = None
     run_metadata: Mapping[str, Any] | None = None
     artifact_type: str | None = None
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,7 +44,7 @@ class SklearnMaterializer(BaseMaterializer):
 
 
 class SklearnSkopsMaterializer(SklearnMaterializer):
-    """The skops format, which runs no code when it is loaded. Ask for it by `output_materializers` of a step.
+    """The skops format, which runs no code when it is loaded: `ArtifactConfig(format="skops")` asks for it.
 
     Types beyond those of scikit-learn, NumPy and SciPy are refused unless a subclass names them in `TRUSTED`.
     """

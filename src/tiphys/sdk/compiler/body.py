@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from tiphys._util.canonical import digest_of
-from tiphys.errors import DefinitionError
+from tiphys.errors import DefinitionError, NotFoundError
+from tiphys.plugins.integrations import materializer_for_format
 from tiphys.plugins.loading import load
 from tiphys.sdk.config import CachePolicy, StepRetryConfig
 from tiphys.sdk.fingerprint import fingerprint, source_digest
@@ -128,6 +129,8 @@ class BodyMaker:
         what = f"Output '{output.name}' of step '{step.name}'"
         substitutions = options.get("substitutions", {})
         artifact_type = config.artifact_type if config is not None else None
+        if config is not None and config.format is not None:
+            materializers = [self._materializer_of(config.format, what), *materializers]
         return {
             "name": output.name,
             "artifact_name": None
@@ -144,6 +147,15 @@ class BodyMaker:
             "mapped": False,
             "indexed": False,
         }
+
+    def _materializer_of(self, format: str, what: str) -> str:
+        try:
+            return materializer_for_format(format)
+        except NotFoundError as error:
+            raise DefinitionError(
+                f"{what} in pipeline '{self.pipeline}' is to be written as '{format}', which no integration does.",
+                hint=error.hint,
+            ) from error
 
     def _cache(self, step: Step, options: Mapping[str, Any]) -> dict[str, Any]:
         given = options.get("cache_policy", CachePolicy())
