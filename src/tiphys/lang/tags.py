@@ -16,6 +16,24 @@ from tiphys.errors import ExpressionError
 
 #: Value of a tag, by its name; None if there is none.
 Lookup = Callable[[str], str | None]
+#: Text of an expression's value.
+Evaluate = Callable[[str], str]
+
+
+#: Tags may be nested so deeply.
+_DEEPEST = 20
+#: First parts of the names that Argo gives a meaning; a tag with another is another program's and stays as it is.
+_ROOTS = frozenset(
+    {
+        "workflow", "inputs", "outputs", "steps", "tasks", "item", "pod", "node", "retries", "lastRetry",
+        "cronworkflow", "duration", "status", "exitCode", "resourcesDuration", "request", "response",
+    }
+)  # fmt: skip
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a tag is not Argo's: it stays in the text (argo-workflows, util/template, lenient pass)."""
+    return name.partition(".")[0] not in _ROOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +83,12 @@ class Text:
                 else:
                     yield from part.inner.names()
 
-    def fill(self, lookup: Lookup, *, lenient: bool = False) -> str:
+    def fill(self, lookup: Lookup, evaluate: Evaluate | None = None, *, lenient: bool = False) -> str:
         """The text with every tag replaced.
 
         Args:
             lookup: Gives a tag's value or None.
+            evaluate: Carries out expression tags; without it they are errors.
             lenient: Leave tags in place that have no value.
 
         Raises:
@@ -80,12 +99,14 @@ class Text:
             if isinstance(part, str):
                 filled.append(part)
             elif isinstance(part, Expression):
-                filled.append(evaluate_expression(part.source))
+                if evaluate is None:
+                    raise ExpressionError(f"'{{{{={part.source}}}}}': there can be no expression here.")
+                filled.append(evaluate(part.source))
             else:
-                name = part.name if part.inner is None else part.inner.fill(lookup, lenient=lenient).strip()
+                name = part.name if part.inner is None else part.inner.fill(lookup, evaluate, lenient=lenient).strip()
                 value = lookup(name)
                 if value is None:
-                    if not lenient:
+                    if not lenient and not is_foreign(name):
                         raise unresolved(name)
                     value = "{{" + name + "}}"
                 filled.append(value)
@@ -97,15 +118,6 @@ def unresolved(name: str) -> ExpressionError:
     return ExpressionError(f"'{{{{{name}}}}}' cannot be resolved.")
 
 
-def evaluate_expression(source: str) -> str:
-    """The value of an expression tag: the one place where `{{=…}}` is carried out.
-
-    Raises:
-        ExpressionError: always, as this version has no expression language.
-    """
-    raise ExpressionError(f"'{{{{={source}}}}}' is an expression tag, which this version of Tiphys cannot evaluate.")
-
-
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Text:
     """Parse a text.
@@ -115,12 +127,14 @@ def parse(text: str) -> Text:
     """
     if "{{" not in text:
         return Text(text, (text,) if text else ())
-    parts, _ = _parse(text, 0, nested=False)
+    parts, _ = _parse(text, 0, nested=0)
     return Text(text, parts)
 
 
-def _parse(text: str, position: int, *, nested: bool) -> tuple[tuple[Part, ...], int]:
+def _parse(text: str, position: int, *, nested: int) -> tuple[tuple[Part, ...], int]:
     """Parts from `position` to the end, or of a nested text to the braces that close it."""
+    if nested > _DEEPEST:
+        raise ExpressionError(f"Tags are nested more than {_DEEPEST} deep in {text[:200]!r}.")
     parts: list[Part] = []
     while True:
         opened = text.find("{{", position)
@@ -137,17 +151,17 @@ def _parse(text: str, position: int, *, nested: bool) -> tuple[tuple[Part, ...],
             return tuple(parts), len(text)
         if opened > position:
             parts.append(text[position:opened])
-        part, position = _parse_tag(text, opened + 2)
+        part, position = _parse_tag(text, opened + 2, nested)
         parts.append(part)
 
 
-def _parse_tag(text: str, start: int) -> tuple[Part, int]:
+def _parse_tag(text: str, start: int, nested: int) -> tuple[Part, int]:
     if text.startswith("=", start):
         closed = text.find("}}", start)
         if closed < 0:
             raise ExpressionError(f"A tag is not closed: '{{{{=' without '}}}}' in {text[:200]!r}.")
         return Expression(text[start + 1 : closed].strip()), closed + 2
-    inner, closed = _parse(text, start, nested=True)
+    inner, closed = _parse(text, start, nested=nested + 1)
     name = text[start:closed].strip()
     if all(isinstance(part, str) for part in inner):
         return Tag(name), closed + 2
@@ -163,19 +177,19 @@ def has_tags(tree: Any) -> bool:
     return isinstance(tree, list) and any(has_tags(value) for value in tree)
 
 
-def fill_tree(tree: Any, lookup: Lookup, *, lenient: bool = False) -> Any:
+def fill_tree(tree: Any, lookup: Lookup, evaluate: Evaluate | None = None, *, lenient: bool = False) -> Any:
     """A JSON tree with the tags of all its texts, keys included, replaced; parts without tags are shared, not copied.
 
     Raises:
         ExpressionError: a tag has no value.
     """
     if isinstance(tree, str):
-        return parse(tree).fill(lookup, lenient=lenient) if "{{" in tree else tree
+        return parse(tree).fill(lookup, evaluate, lenient=lenient) if "{{" in tree else tree
     if not has_tags(tree):
         return tree
     if isinstance(tree, dict):
         return {
-            fill_tree(key, lookup, lenient=lenient): fill_tree(value, lookup, lenient=lenient)
+            fill_tree(key, lookup, evaluate, lenient=lenient): fill_tree(value, lookup, evaluate, lenient=lenient)
             for key, value in tree.items()
         }
-    return [fill_tree(value, lookup, lenient=lenient) for value in tree]
+    return [fill_tree(value, lookup, evaluate, lenient=lenient) for value in tree]

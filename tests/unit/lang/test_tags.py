@@ -36,9 +36,18 @@ def test_fill(text: str, expected: str) -> None:
 
 def test_what_has_no_value_is_named_or_left() -> None:
     with pytest.raises(ExpressionError) as caught:
-        fill("x {{nobody.home}}")
-    assert "'{{nobody.home}}' cannot be resolved" in str(caught.value)
-    assert fill("x {{nobody.home}} {{x}}", lenient=True) == "x {{nobody.home}} a"
+        fill("x {{inputs.parameters.none}}")
+    assert "'{{inputs.parameters.none}}' cannot be resolved" in str(caught.value)
+    assert fill("x {{inputs.parameters.none}} {{x}}", lenient=True) == "x {{inputs.parameters.none}} a"
+
+
+def test_tags_of_other_programs_stay() -> None:
+    assert fill("{{ user.name }} {{x}}") == "{{user.name}} a"
+
+
+def test_tags_are_not_nested_without_end() -> None:
+    with pytest.raises(ExpressionError, match="nested more than 20 deep"):
+        parse("{{" * 5000)
 
 
 @pytest.mark.parametrize("text", ["{{a", "x {{a.{{b}}", "{{=1"])
@@ -50,8 +59,9 @@ def test_an_open_tag_is_an_error(text: str) -> None:
 def test_an_expression_tag_is_refused_when_it_is_needed() -> None:
     text = parse("{{= 1 + 1 }}")
 
-    with pytest.raises(ExpressionError, match=r"'\{\{=1 \+ 1\}\}' is an expression tag"):
+    with pytest.raises(ExpressionError, match="there can be no expression here"):
         text.fill(VALUES.get)
+    assert text.fill(VALUES.get, lambda source: f"<{source}>") == "<1 + 1>"
 
 
 def test_what_a_text_consists_of() -> None:
