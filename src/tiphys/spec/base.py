@@ -9,18 +9,31 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from tiphys.errors import SpecError
 
 #: Parts that Go spells in capitals, except at the start of a name.
-_CAPITALS = {"gc": "GC", "ip": "IP", "id": "ID", "uid": "UID", "sdk": "SDK", "arn": "ARN", "url": "URL", "tls": "TLS"}
+_CAPITALS = {part: part.upper() for part in ("api", "arn", "gc", "id", "io", "ip", "sdk", "tls", "uid", "url")}
 #: Names that do not follow the rule.
 _EXCEPTIONS = {"kms_key_id": "kmsKeyId"}
 
 
+#: Where a value stands in an object: JSON names and indices of lists.
+Path = tuple[str | int, ...]
+
+
+class WrongType(NamedTuple):
+    """A value that is not what its field takes."""
+
+    path: Path
+    message: str
+
+
+@lru_cache(maxsize=4096)
 def json_name(name: str) -> str:
     """The JSON name of a Python attribute: `artifact_gc` → `artifactGC`, `from_` → `from`."""
     if name in _EXCEPTIONS:
@@ -58,13 +71,26 @@ class Spec(BaseModel):
         Raises:
             SpecError: a field has the wrong type; the message names every such field by its path.
         """
+        found, problems = cls.read_json(data)
+        if found is None:
+            described = "; ".join(f"{_dotted(problem.path)}: {problem.message}" for problem in problems)
+            raise SpecError(f"Not a valid {cls.__name__}: {described}")
+        return found
+
+    @classmethod
+    def read_json(cls, data: Any) -> tuple[Self | None, list[WrongType]]:
+        """As `from_json`, but what is wrong is given back instead of raised.
+
+        Returns:
+            The object, or None and every wrong field.
+        """
         try:
-            return cls.model_validate(data)
+            return cls.model_validate(data), []
         except ValidationError as error:
             mended = _with_texts(data, error)
             if mended is not None:
-                return cls.from_json(mended)
-            raise SpecError(_describe(cls.__name__, error)) from error
+                return cls.read_json(mended)
+            return None, _wrong_types(data, error)
 
     @classmethod
     def from_json_text(cls, text: str | bytes) -> Self:
@@ -76,17 +102,30 @@ class Spec(BaseModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            if any(problem["type"] == "json_invalid" for problem in error.errors(include_url=False)):
-                raise SpecError(_describe(cls.__name__, error)) from error
+            for problem in error.errors(include_url=False):
+                if problem["type"] == "json_invalid":
+                    raise SpecError(f"Not a valid {cls.__name__}: {problem['msg']}") from error
             return cls.from_json(json.loads(text))
 
 
-def _describe(kind: str, error: ValidationError) -> str:
-    problems = [
-        f"{'.'.join(str(part) for part in problem['loc']) or '(the object)'}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    return f"Not a valid {kind}: " + "; ".join(problems)
+def _dotted(path: Path) -> str:
+    return ".".join(str(part) for part in path) or "(the object)"
+
+
+def _wrong_types(data: Any, error: ValidationError) -> list[WrongType]:
+    """Each wrong field once; pydantic's path also names the members of a union, which are no part of the object."""
+    found: dict[Path, str] = {}
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        path: Path = ()
+        value = data
+        for part in problem["loc"]:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                break
+            path = (*path, part)
+        found.setdefault(path, problem["msg"])
+    return [WrongType(path, message) for path, message in found.items()]
 
 
 def _with_texts(data: Any, error: ValidationError) -> Any | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiphys.spec.base import Loose, Spec
+from tiphys.spec.base import AnyString, Loose, Spec
 
 
 class ObjectMeta(Spec):
@@ -89,14 +89,36 @@ class Volume(Spec):
     """A volume that containers may mount."""
 
     name: str | None = None
+    aws_elastic_block_store: Loose | None = None
+    azure_disk: Loose | None = None
+    azure_file: Loose | None = None
+    cephfs: Loose | None = None
+    cinder: Loose | None = None
     config_map: Loose | None = None
+    csi: Loose | None = None
+    downward_api: Loose | None = None
     empty_dir: Loose | None = None
     ephemeral: Loose | None = None
+    fc: Loose | None = None
+    flex_volume: Loose | None = None
+    flocker: Loose | None = None
+    gce_persistent_disk: Loose | None = None
+    git_repo: Loose | None = None
+    glusterfs: Loose | None = None
     host_path: Loose | None = None
+    image: Loose | None = None
+    iscsi: Loose | None = None
     nfs: Loose | None = None
     persistent_volume_claim: Loose | None = None
+    photon_persistent_disk: Loose | None = None
+    portworx_volume: Loose | None = None
     projected: Loose | None = None
+    quobyte: Loose | None = None
+    rbd: Loose | None = None
+    scale_io: Loose | None = None
     secret: Loose | None = None
+    storageos: Loose | None = None
+    vsphere_volume: Loose | None = None
 
 
 class Container(Spec):
@@ -127,3 +149,36 @@ class Container(Spec):
     tty: bool | None = None
     volume_devices: list[Loose] | None = None
     volume_mounts: list[VolumeMount] | None = None
+
+
+class ConfigMap(Spec):
+    """Texts by key."""
+
+    api_version: str | None = "v1"
+    kind: str | None = "ConfigMap"
+    metadata: ObjectMeta | None = None
+    data: dict[str, AnyString] | None = None
+    binary_data: dict[str, str] | None = None
+    immutable: bool | None = None
+
+
+class Secret(Spec):
+    """Secret values by key: in base64 (`data`) or plain (`string_data`, which wins)."""
+
+    api_version: str | None = "v1"
+    kind: str | None = "Secret"
+    metadata: ObjectMeta | None = None
+    type: str | None = None
+    data: dict[str, str] | None = None
+    string_data: dict[str, str] | None = None
+    immutable: bool | None = None
+
+
+class PersistentVolumeClaim(Spec):
+    """A request for a volume that outlives pods."""
+
+    api_version: str | None = "v1"
+    kind: str | None = "PersistentVolumeClaim"
+    metadata: ObjectMeta | None = None
+    spec: Loose | None = None
+    status: Loose | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tiphys.spec.base import Loose, Spec
+from tiphys.spec.artifact_repository import ArtifactRepository
+from tiphys.spec.base import Spec
 from tiphys.spec.template import Inputs, Outputs, TemplateRef
 
 
@@ -114,7 +115,7 @@ class ArtGCStatus(Spec):
 class ArtifactRepositoryRefStatus(Spec):
     """The artifact repository in use."""
 
-    artifact_repository: Loose | None = None
+    artifact_repository: ArtifactRepository | None = None
     config_map: str | None = None
     default: bool | None = None
     key: str | None = None

@@ -2,19 +2,21 @@
 
 What differs from PyYAML: `y` and `n` are booleans, there are no sexagesimal numbers, dates stay text, `0o17` and `0b11`
 are numbers, `1e3` is one, and keys are always text. (Semantics: sigs.k8s.io/yaml over go-yaml v2.)
+Text that is JSON is read as JSON, whose escapes YAML does not know all.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
 from yaml.constructor import ConstructorError
 
 from tiphys.errors import SpecError
-from tiphys.spec.base import plain_number
+from tiphys.spec.base import Path, plain_number
 
 try:
     from yaml import CSafeDumper as _SafeDumper
@@ -39,9 +41,27 @@ _FLOAT = re.compile(
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 
 
+#: How deep lists and maps may be nested; manifests need a quarter of it, and readers are recursive.
+MAX_DEPTH = 100
+
+
 class _Loader(_SafeLoader):
     strict = False
+    depth = 0
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+    def descend_resolver(self, current_node: yaml.Node | None, current_index: Any) -> None:
+        """Called by the composer before each node: the place to stop it before the C stack ends."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            mark = current_node.start_mark if current_node is not None else None
+            raise ConstructorError(None, None, "it is nested too deeply", mark)
+        super().descend_resolver(current_node, current_index)
+
+    def ascend_resolver(self) -> None:
+        """Called by the composer after each node."""
+        self.depth -= 1
+        super().ascend_resolver()
 
 
 class _StrictLoader(_Loader):
@@ -130,8 +150,66 @@ def _install() -> None:
 _install()
 
 
-def load_all(text: str | bytes, *, source: str = "", strict: bool = False) -> list[Any]:
-    """All documents of a YAML text (or JSON, which is YAML) as JSON values; empty documents are left out.
+class Tree:
+    """A document, and where in the text its parts stand.
+
+    Args:
+        value: The document.
+        source: Its syntax tree; or its text if it was read as JSON, of which the tree is made when a line is asked for.
+    """
+
+    __slots__ = ("_source", "value")
+
+    def __init__(self, value: Any, source: yaml.Node | str | None = None) -> None:
+        self.value = value
+        self._source = source
+
+    def line(self, path: Path) -> int | None:
+        """The line (from 1) of the value at `path`, or of the nearest part around it that the text has."""
+        node = self._node()
+        if node is None:
+            return None
+        line = node.start_mark.line
+        for part in path:
+            step = _enter(node, part)
+            if step is None:
+                break
+            line, node = step
+        return line + 1
+
+    def part(self, path: Path) -> Tree:
+        """The tree of the value at `path`, which must exist."""
+        node, value = self._node(), self.value
+        for key in path:
+            value = value[key]
+            step = _enter(node, key) if node is not None else None
+            node = step[1] if step else None
+        return Tree(value, node)
+
+    def _node(self) -> yaml.Node | None:
+        if isinstance(self._source, str):
+            try:
+                self._source = yaml.compose(self._source, Loader=_Loader)
+            except yaml.YAMLError:  # JSON that is no YAML has no lines
+                self._source = None
+        return self._source
+
+
+def _enter(node: yaml.Node, part: str | int) -> tuple[int, yaml.Node] | None:
+    """The line of a key (or of an item) and the value's node."""
+    if isinstance(node, yaml.SequenceNode):
+        if isinstance(part, int) and part < len(node.value):
+            item = node.value[part]
+            return item.start_mark.line, item
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in reversed(node.value):
+            if key.value == part:
+                return key.start_mark.line, value
+    return None
+
+
+def parse_all(text: str | bytes, *, source: str = "", strict: bool = False) -> list[Tree]:
+    """All documents of a YAML or JSON text as JSON values that know their lines; empty documents are left out.
 
     Args:
         text: The text.
@@ -139,20 +217,113 @@ def load_all(text: str | bytes, *, source: str = "", strict: bool = False) -> li
         strict: Refuse a map that has a key twice; else the last one counts.
 
     Raises:
-        SpecError: the text is not YAML; the message tells line and column.
+        SpecError: the text is neither; the message tells line and column.
     """
+    where = f" in {source}" if source else ""
     try:
-        return [
-            document
-            for document in yaml.load_all(text, Loader=_StrictLoader if strict else _Loader)
-            if document is not None
-        ]
+        if isinstance(text, bytes):
+            text = text.decode("utf-8-sig")
+        if text.lstrip()[:1] in ("{", "[") and (found := _parse_json(text, strict=strict)):
+            return found
+        return [tree for tree in _parse_yaml(text, strict=strict) if tree.value is not None]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise SpecError(f"Not valid YAML{f' in {source}' if source else ''}{place}: {error.problem}.") from error
+        raise SpecError(f"Not valid YAML{where}{place}: {error.problem}.") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise SpecError(f"Not valid YAML{f' in {source}' if source else ''}: {error}.") from error
+        raise SpecError(f"Not valid YAML{where}: {error}.") from error
+
+
+def _parse_json(text: str, *, strict: bool) -> list[Tree]:
+    """The document if the text is JSON; a key that stands twice in strict mode is left to the YAML reader to report."""
+    repeated = False
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal repeated
+        value = dict(found)
+        repeated = repeated or len(value) < len(found)
+        return value
+
+    try:
+        value = json.loads(text, object_pairs_hook=pairs)
+        check_depth(value)
+    except (ValueError, RecursionError):  # the YAML reader says what is wrong, and where
+        return []
+    return [] if repeated and strict else [Tree(value, text)]
+
+
+def check_depth(value: Any) -> None:
+    """Refuse a JSON value that recursive readers could not take.
+
+    Raises:
+        SpecError: it is nested more than `MAX_DEPTH` deep.
+    """
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise SpecError(f"Lists and maps may be nested {MAX_DEPTH} deep; these are nested deeper.")
+        level = [inner for outer in level for inner in _members(outer) if isinstance(inner, dict | list)]
+
+
+def _members(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _parse_yaml(text: str, *, strict: bool) -> Iterator[Tree]:
+    loader = (_StrictLoader if strict else _Loader)(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if node is None:
+                continue
+            if "*" in text:
+                _bound_aliases(node)
+            yield Tree(loader.construct_document(node), node)
+    finally:
+        loader.dispose()
+
+
+def _bound_aliases(root: yaml.Node) -> None:
+    """Refuse a text that a few aliases would blow up (bounds as go-yaml v2's decoder)."""
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+    stack: list[tuple[yaml.Node, bool]] = [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        inner = _inner(node)
+        if done:
+            open_nodes.discard(id(node))
+            sizes[id(node)] = 1 + sum(sizes[id(child)] for child in inner)
+        elif id(node) in open_nodes:
+            raise ConstructorError(None, None, "an anchor contains itself", node.start_mark)
+        elif id(node) not in sizes:
+            open_nodes.add(id(node))
+            stack.append((node, True))
+            stack.extend((child, False) for child in inner)
+    total = sizes[id(root)]
+    aliased = total - len(sizes)
+    if aliased > 100 and total > 1000 and aliased > total * _allowed_alias_ratio(total):
+        raise ConstructorError(None, None, "the document contains excessive aliasing", root.start_mark)
+
+
+def _inner(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _allowed_alias_ratio(size: int) -> float:
+    """Which part of all values may come from aliases: 99 % of a small document, 10 % of a large one."""
+    small, large = 400_000, 4_000_000
+    return 0.99 - 0.89 * min(max(size - small, 0) / (large - small), 1.0)
+
+
+def load_all(text: str | bytes, *, source: str = "", strict: bool = False) -> list[Any]:
+    """All documents of a YAML or JSON text as JSON values; arguments and errors as `parse_all`."""
+    return [tree.value for tree in parse_all(text, source=source, strict=strict)]
 
 
 def load(text: str | bytes, *, source: str = "", strict: bool = False) -> Any:

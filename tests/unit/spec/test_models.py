@@ -1,4 +1,4 @@
-"""The models lose nothing and rename nothing; their fields are those of Argo's schema."""
+"""The models lose nothing and rename nothing."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from pydantic import BaseModel
 
 from tiphys.errors import SpecError
-from tiphys.spec import artifacts, kubernetes, library, status, template, workflow, yaml
-from tiphys.spec.base import Spec, json_name
+from tiphys.spec import template, yaml
+from tiphys.spec.base import Spec
 from tiphys.spec.library import ClusterWorkflowTemplate, CronWorkflow, WorkflowEventBinding, WorkflowTemplate
 from tiphys.spec.template import Parameter
 from tiphys.spec.workflow import Workflow
 
 DATA = Path(__file__).parent / "data"
-#: Argo's own examples and schema, which lie beside the project where there are any.
+#: Argo's own examples, which lie beside the project where there are any.
 CONFORMANCE = Path(__file__).parents[4] / "shared" / "conformance" / "argo"
 KINDS: dict[str, type[Spec]] = {
     kind.__name__: kind
@@ -82,26 +82,6 @@ def unknown_fields(model: BaseModel, path: str = "") -> list[str]:
                 if isinstance(inner, BaseModel):
                     found += unknown_fields(inner, f"{path}.{name}")
     return found
-
-
-@pytest.mark.skipif(not CONFORMANCE.is_dir(), reason="Argo's schema does not lie beside the project")
-def test_the_fields_are_those_of_argos_schema() -> None:
-    definitions = json.loads((CONFORMANCE / "schema.json").read_text())["definitions"]
-    models = {
-        name: value
-        for module in (artifacts, kubernetes, library, status, template, workflow)
-        for name, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, Spec) and value is not Spec
-    }
-    missing = []
-    for name, model in models.items():
-        definition = definitions.get(f"io.argoproj.workflow.v1alpha1.{name}")
-        if definition is None:
-            continue
-        fields = {json_name(field) for field in model.model_fields}
-        missing += [f"{name}.{field}" for field in definition.get("properties", {}) if field not in fields]
-        missing += [f"{name}.{field} (not Argo's)" for field in fields - set(definition.get("properties", {}))]
-    assert missing == []
 
 
 @pytest.mark.parametrize(
