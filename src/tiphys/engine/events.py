@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,8 @@ class TaskFinished:
     reason: Reason = Reason.NONE
     #: False forbids another attempt whatever the retry strategy says (KeyboardInterrupt, a filtered exception).
     retryable: bool = True
+    #: Of a container set: container → (phase, message, exit code).
+    containers: Mapping[str, tuple[Phase, str, int | None]] = field(default_factory=dict)
     #: What the recorder is to write down beside the node; the machine does not look into it.
     details: Any = field(default=None, compare=False)
 
@@ -50,6 +53,53 @@ class ShutdownRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskReady:
+    """A daemon's task is ready: those who wait for it may go on."""
+
+    task_id: str
+    #: Where it can be reached.
+    ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskProgressed:
+    """A task tells how far it is."""
+
+    task_id: str
+    #: "n/m".
+    progress: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocksGranted:
+    """What `Acquire` asked for is held; a second grant is ignored."""
+
+    holder: str
+    #: Why it can never be held, if so.
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LocksAwaited:
+    """What `Acquire` asked for is held by others."""
+
+    holder: str
+    #: For people: which lock, and how many hold it.
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What `Recall` found."""
+
+    node_id: str
+    #: None if nothing was found.
+    outputs: Values | None = None
+    #: Why the cache cannot be used, if so.
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SuspendRequested:
     """Start nothing new."""
 
@@ -58,5 +108,31 @@ class SuspendRequested:
 class ResumeRequested:
     """Go on."""
 
+    #: Ids of the Suspend nodes that go on; None for all of them and the workflow.
+    nodes: tuple[str, ...] | None = None
 
-Event = WorkflowStarted | TaskFinished | TimerFired | ShutdownRequested | SuspendRequested | ResumeRequested
+
+@dataclass(frozen=True, slots=True)
+class NodeSet:
+    """A Suspend node that waits is given a phase, a message, or values that were to be supplied."""
+
+    node_id: str
+    phase: Phase | None = None
+    message: str | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+
+Event = (
+    WorkflowStarted
+    | TaskFinished
+    | TaskReady
+    | TaskProgressed
+    | TimerFired
+    | LocksGranted
+    | LocksAwaited
+    | Recalled
+    | ShutdownRequested
+    | SuspendRequested
+    | ResumeRequested
+    | NodeSet
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tiphys.engine.expressions import evaluate_condition, evaluate_text
 from tiphys.engine.model import LeafTask, Node, NodeType, Values
 from tiphys.engine.plan import TemplatePlan
 from tiphys.engine.references import Pattern
@@ -24,7 +25,7 @@ def task_id(core: Core, node: Node) -> str:
     return f"{core.uid}/{node.id}/{node.attempt}"
 
 
-def retry_plan(template: TemplatePlan, inputs: Values | None, globals: Mapping[str, str]) -> RetryPlan | None:
+def retry_plan(core: Core, template: TemplatePlan, inputs: Values | None) -> RetryPlan | None:
     """The retry strategy of a template that was called with `inputs`.
 
     Raises:
@@ -33,16 +34,64 @@ def retry_plan(template: TemplatePlan, inputs: Values | None, globals: Mapping[s
     strategy = template.retry
     if strategy is None or isinstance(strategy, RetryPlan):
         return strategy
-    filled = tags.fill_tree(strategy, lambda tag: _input(tag, inputs) or globals.get(tag))
+    # The expression is carried out for each attempt: tags in it may speak of the last one.
+    own = {key: value for key, value in strategy.items() if key != "expression"}
+    filled = {**fill(core, own, inputs), **({"expression": strategy["expression"]} if "expression" in strategy else {})}
     return read_strategy(filled, template.jitter, where=f"spec.templates.{template.name}")
 
 
 def strategy_of(core: Core, retry: Node) -> RetryPlan:
     """The retry strategy that a Retry node stands for."""
-    plan = retry_plan(core.template_of(retry), retry.inputs, core.globals)
+    plan = retry_plan(core, core.template_of(retry), retry.inputs)
     if plan is None:
         raise InvariantError(f"Node '{retry.id}' retries a template without a strategy.")
     return plan
+
+
+def allows_retry(core: Core, retry: Node, attempt: Node, expression: str | None) -> bool:
+    """What the expression of a retry strategy says of a failed attempt.
+
+    Raises:
+        TiphysError: it cannot be evaluated, or gives no boolean.
+    """
+    if not expression:
+        return True
+    known = {**_last(attempt), "retries": str(attempt.attempt)}
+    text: str = fill(core, expression, retry.inputs, known)
+    variables = _variables(core, retry.inputs, known)
+    return evaluate_condition(
+        text, variables, now=attempt.finished_at or 0.0, seed=attempt.id, where="retryStrategy.expression"
+    )
+
+
+def fill(core: Core, tree: Any, inputs: Values | None, known: Mapping[str, str] | None = None) -> Any:
+    """A JSON tree or text of a template with its tags replaced: its inputs, what is known, the workflow's names.
+
+    Raises:
+        ExpressionError: a tag cannot be resolved.
+    """
+    if not tags.has_tags(tree):
+        return tree
+
+    def lookup(tag: str) -> str | None:
+        found = _input(tag, inputs)
+        if found is None and known is not None:
+            found = known.get(tag)
+        return core.globals.get(tag) if found is None else found
+
+    def evaluate(source: str) -> str:
+        variables = _variables(core, inputs, known or {})
+        return evaluate_text(source, variables, now=core.now, seed=f"{core.uid}/{(known or {}).get('node.name', '')}")
+
+    return tags.fill_tree(tree, lookup, evaluate)
+
+
+def _variables(core: Core, inputs: Values | None, known: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {**core.globals, **known}
+    if inputs is not None:
+        found |= {f"inputs.parameters.{name}": value for name, value in inputs.parameters.items()}
+        found |= {f"inputs.artifacts.{name}": value for name, value in inputs.artifacts.items()}
+    return found
 
 
 def _input(tag: str, inputs: Values | None) -> str | None:
@@ -57,13 +106,12 @@ def deadline_of(core: Core, node: Node, template: TemplatePlan) -> float | None:
     """When a running leaf is cancelled: the earliest of its own limits, counted from its start."""
     if not template.timeouts or node.started_at is None:
         return None
-    return node.started_at + min(_seconds(limit, node.inputs, core.globals) for limit in template.timeouts)
+    return node.started_at + min(seconds(core, limit, node.inputs) for limit in template.timeouts)
 
 
-def _seconds(limit: Pattern, inputs: Values | None, globals: Mapping[str, str]) -> float:
-    if limit.constant is not None:
-        return parse_duration(limit.constant)
-    return parse_duration(tags.parse(limit.source).fill(lambda tag: _input(tag, inputs) or globals.get(tag)))
+def seconds(core: Core, limit: Pattern, inputs: Values | None) -> float:
+    """A duration that may hold tags."""
+    return parse_duration(limit.constant if limit.constant is not None else fill(core, limit.source, inputs))
 
 
 def workflow_deadline(core: Core) -> float | None:
@@ -79,9 +127,9 @@ def check(core: Core, template: TemplatePlan, inputs: Values | None) -> None:
         TiphysError: a tag of the body, a limit or the retry strategy cannot be resolved.
     """
     for limit in template.timeouts:
-        _seconds(limit, inputs, core.globals)
+        seconds(core, limit, inputs)
     if isinstance(template.retry, dict):
-        retry_plan(template, inputs, core.globals)
+        retry_plan(core, template, inputs)
     if template.json is not None and tags.has_tags(template.json):
         _body(core, template, inputs, node=None)
 
@@ -106,7 +154,7 @@ def leaf_task(core: Core, node: Node) -> LeafTask:
 
 def _is_last(core: Core, node: Node, template: TemplatePlan) -> bool:
     try:
-        plan = retry_plan(template, node.inputs, core.globals)
+        plan = retry_plan(core, template, node.inputs)
     except TiphysError:  # The unit was refused when it started; nothing is tried again.
         return True
     return plan is None or (plan.limit is not None and node.attempt >= plan.limit)
@@ -115,30 +163,35 @@ def _is_last(core: Core, node: Node, template: TemplatePlan) -> bool:
 def _body(core: Core, template: TemplatePlan, inputs: Values | None, *, node: Node | None) -> Mapping[str, Any]:
     data = {key: value for key, value in (template.json or {}).items() if key not in _NOT_BODY}
     known = {
-        "pod.name": node.id if node else "",
+        "pod.name": pod_name(core, node) if node else "",
         "node.name": node.name if node else "",
         "tasks.name": node.task_name if node else "",
         "steps.name": node.task_name if node else "",
         "retries": str(node.attempt) if node else "0",
-        **_last_retry(core, node),
+        **_last(_earlier(core, node)),
         **_paths(data),
     }
-
-    def lookup(tag: str) -> str | None:
-        found = _input(tag, inputs)
-        if found is None:
-            found = known.get(tag)
-        return core.globals.get(tag) if found is None else found
-
-    filled: Mapping[str, Any] = tags.fill_tree(data, lookup)
+    filled: Mapping[str, Any] = fill(core, data, inputs, known)
     return filled
 
 
-def _last_retry(core: Core, node: Node | None) -> dict[str, str]:
-    last = None
-    if node is not None and node.attempt > 0:
-        parent = core.nodes[node.parent_id or ""]
-        last = core.nodes.get(core.attempts.get(parent.id, [""] * node.attempt)[node.attempt - 1])
+def pod_name(core: Core, node: Node) -> str:
+    """Name of the pod of a leaf, as Argo's version 2 of them: `<workflow>-<template>-<hash of the node's name>`."""
+    if node.name == core.status.name:
+        return core.status.name
+    hashed = node.id.rpartition("-")[2]
+    prefix = f"{core.status.name}-{node.template}" if node.template else core.status.name
+    return f"{prefix[: 253 - len(hashed) - 1]}-{hashed}"
+
+
+def _earlier(core: Core, node: Node | None) -> Node | None:
+    """The attempt before this one."""
+    if node is None or node.attempt == 0:
+        return None
+    return core.nodes.get(core.attempts.get(node.parent_id or "", [""] * node.attempt)[node.attempt - 1])
+
+
+def _last(last: Node | None) -> dict[str, str]:
     code = last.outputs.exit_code if last is not None and last.outputs is not None else None
     ended = last is not None and last.finished_at is not None and last.started_at is not None
     duration = int((last.finished_at or 0) - (last.started_at or 0)) if last is not None and ended else 0

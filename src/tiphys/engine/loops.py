@@ -124,6 +124,10 @@ class Aggregate:
             self._parameters[name] = json_list(values) if values else None
         return self._parameters[name]
 
+    def names(self) -> set[str]:
+        """Output parameters that any child has."""
+        return {name for child in self._children if child.outputs for name in child.outputs.parameters}
+
     def parameters(self) -> str:
         """JSON list of maps."""
         return go_json(

@@ -16,36 +16,63 @@ same, and a parent need not be written again for each child. `children` below de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
-from tiphys._util.times import from_epoch, rfc3339
+from tiphys._util.times import from_epoch, rfc3339, to_epoch
 from tiphys.engine import leaf
-from tiphys.engine.commands import Cancel, Command, SetTimer
+from tiphys.engine.commands import Acquire, Cancel, Command, SetTimer
+from tiphys.engine.compiling import compile_workflow
 from tiphys.engine.events import (
     Event,
+    LocksAwaited,
+    LocksGranted,
+    NodeSet,
+    Recalled,
     ResumeRequested,
     ShutdownRequested,
     SuspendRequested,
     TaskFinished,
+    TaskProgressed,
+    TaskReady,
     TimerFired,
     WorkflowStarted,
 )
-from tiphys.engine.model import LeafTask, Node, NodeType, Phase, Reason, WorkflowState
-from tiphys.engine.plan import WorkflowPlan, compile_workflow
+from tiphys.engine.gates import ask, ask_memory, locks_of, note_recalled
+from tiphys.engine.hooks import run_hooks, run_workflow_hooks
+from tiphys.engine.ids import fnv32
+from tiphys.engine.ids import node_id as make_node_id
+from tiphys.engine.model import LeafTask, Node, NodeType, Phase, Reason, Values, WorkflowState
 from tiphys.engine.restoring import rebuild
 from tiphys.engine.scope import Scope
-from tiphys.engine.settling import close, closed_by_shutdown, finish_main, settle
+from tiphys.engine.settling import (
+    EXCEEDED,
+    close,
+    closed_by_deadline,
+    closed_by_shutdown,
+    main_is_over,
+    settle,
+    settle_ready,
+    settle_tree,
+)
 from tiphys.engine.starting import end, start_next, suspend_timer
 from tiphys.engine.state import MAIN_PLACE, Closed, Core
 from tiphys.engine.validating import check_invariants
 from tiphys.errors import ExpressionError, NotFoundError, SpecError
 from tiphys.lang.gojson import go_json
+from tiphys.lang.strftime import CHARACTERS, format_strftime
 from tiphys.spec.workflow import Workflow
 
 #: How strong a shutdown is; a weaker one changes nothing after a stronger one.
 _STRENGTH = {"": 0, "Drain": 1, "Stop": 2, "Terminate": 3}
-_EXCEEDED = "Step exceeded its deadline"
+#: Annotation with the time that a CronWorkflow was due.
+SCHEDULED_TIME = "workflows.argoproj.io/scheduled-time"
+#: Types of nodes that no runner carries out.
+_INNER = (
+    NodeType.RETRY, NodeType.TASK_GROUP, NodeType.STEP_GROUP, NodeType.DAG, NodeType.STEPS, NodeType.SUSPEND,
+    NodeType.SKIPPED, NodeType.CONTAINER,
+)  # fmt: skip
 
 
 class Machine:
@@ -55,35 +82,55 @@ class Machine:
         uid: The workflow's uid.
         workflow: Its definition.
         name: Its name, which is also its root node's.
+        config: ConfigMaps that parameters may be taken from: name → key → value.
 
     Raises:
         SpecError: the definition is wrong or asks for what is not there.
     """
 
-    def __init__(self, uid: str, workflow: Workflow, name: str) -> None:
+    def __init__(
+        self, uid: str, workflow: Workflow, name: str, config: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
         plan = compile_workflow(workflow)
         status = WorkflowState(uid=uid, name=name, suspended=bool(plan.spec.suspend))
-        self._core = Core(uid, plan, status)
-        self._core.globals.update(_globals(uid, name, workflow, plan))
+        self._workflow = workflow
+        self._core = Core(uid, plan, status, config=config or {})
+        _set_globals(self._core, workflow)
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             WorkflowStarted: self._handle_started,
             TaskFinished: self._handle_finished,
+            TaskReady: self._handle_ready,
+            TaskProgressed: self._handle_progress,
             TimerFired: self._handle_timer,
+            LocksGranted: self._handle_granted,
+            LocksAwaited: self._handle_awaited,
+            Recalled: self._handle_recalled,
             ShutdownRequested: self._handle_shutdown,
             SuspendRequested: self._handle_suspend,
             ResumeRequested: self._handle_resume,
+            NodeSet: self._handle_set,
         }
 
     @classmethod
-    def restore(cls, uid: str, workflow: Workflow, state: WorkflowState, nodes: Iterable[Node]) -> Machine:
-        """The machine that committed `state` and `nodes` (in the order they were first written).
+    def restore(
+        cls,
+        uid: str,
+        workflow: Workflow,
+        state: WorkflowState,
+        nodes: Iterable[Node],
+        *,
+        now: float,
+        config: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> Machine:
+        """The machine that committed `state` and `nodes` (in the order they were first written), as it is at `now`.
 
-        Timers are asked for again with `timers`, commands that were not carried out by whoever stored them.
+        Timers are asked for again with `timers`, locks and memories with `requests`, commands that were not carried out
+        by whoever stored them.
         """
-        machine = cls(uid, workflow, state.name)
-        machine._core.status = state
+        machine = cls(uid, workflow, state.name, config)
+        machine._core.status, machine._core.now = state, now
         if state.started_at is not None:
-            _set_times(machine._core, state.started_at)
+            _set_times(machine._core, _made_at(workflow, state.started_at))
         rebuild(machine._core, nodes)
         return machine
 
@@ -126,7 +173,7 @@ class Machine:
             NotFoundError: there is no such leaf.
         """
         node = self._core.nodes.get(node_id)
-        if node is None or node.type in (NodeType.RETRY, NodeType.TASK_GROUP, NodeType.DAG, NodeType.SKIPPED):
+        if node is None or node.type in _INNER:
             raise NotFoundError(f"Workflow '{self._core.status.name}' has no leaf node '{node_id}'.")
         return leaf.leaf_task(self._core, node)
 
@@ -159,8 +206,8 @@ class Machine:
         core, timers = self._core, []
         if core.status.phase.fulfilled:
             return []
-        root, deadline = core.nodes.get(core.status.name), leaf.workflow_deadline(core)
-        if deadline is not None and (root is None or not root.phase.fulfilled):
+        deadline = leaf.workflow_deadline(core)
+        if deadline is not None and not main_is_over(core):
             timers.append(SetTimer("deadline", deadline))
         for node_id in core.running:
             node = core.nodes[node_id]
@@ -168,11 +215,26 @@ class Machine:
             if due is not None:
                 timers.append(SetTimer(f"timeout:{node_id}", due))
         for node_id in core.paused:
-            timer = suspend_timer(core.template_of(core.nodes[node_id]), core.nodes[node_id])
+            timer = suspend_timer(core, core.template_of(core.nodes[node_id]), core.nodes[node_id])
             if timer is not None:
                 timers.append(timer)
         timers.extend(SetTimer(f"retry:{node_id}", due) for node_id, due in core.backoffs.items())
         return timers
+
+    def requests(self) -> list[Command]:
+        """Locks and memories to be asked for; for a restored machine, whose requests may have been lost."""
+        core = self._core
+        core.commands = []
+        if core.status.phase.fulfilled:
+            return []
+        for holder in sorted(core.locked):
+            node = core.nodes.get(holder)
+            locks = core.plan.locks if node is None else core.template_of(node).locks
+            core.commands.append(Acquire(holder, locks_of(core, locks, node.inputs if node else None)))
+        for node_id in core.gated:
+            if node_id and node_id not in core.locked:
+                ask(core, core.nodes[node_id], core.template_of(core.nodes[node_id]))
+        return core.commands
 
     def running(self) -> list[str]:
         """Ids of the leaf nodes that run, in the order of their start."""
@@ -193,17 +255,34 @@ class Machine:
     def _run(self) -> None:
         core = self._core
         while True:
-            while core.ended:
-                settle(core, core.ended.popleft())
+            while core.ended or core.begun:
+                if core.ended:
+                    settle(core, core.ended.popleft())
+                else:
+                    self._look_at_hooks(core.begun.pop())
+            if core.status.phase is Phase.RUNNING and core.plan.hooks:
+                run_workflow_hooks(core)
             if core.status.phase.fulfilled or not start_next(core):
                 return
 
+    def _look_at_hooks(self, node: Node) -> None:
+        boundary = self._core.boundaries.get(node.boundary_id or "")
+        if boundary is not None and not node.phase.fulfilled:
+            run_hooks(self._core, boundary, node)
+
     def _handle_started(self, _: WorkflowStarted) -> None:
         core = self._core
-        if core.status.phase is not Phase.PENDING:
+        if core.status.phase is not Phase.PENDING or "" in core.gated:
+            return
+        if core.plan.locks and "" not in core.locked:
+            core.locked.add("")
+            core.gated[""] = False
+            core.status_changed = True
+            core.commands.append(Acquire("", locks_of(core, core.plan.locks, None)))
             return
         core.status.phase, core.status.started_at, core.status_changed = Phase.RUNNING, core.now, True
-        _set_times(core, core.now)
+        core.status.message = ""
+        _set_times(core, _made_at(self._workflow, core.now))
         deadline = leaf.workflow_deadline(core)
         if deadline is not None:
             core.commands.append(SetTimer("deadline", deadline))
@@ -212,16 +291,125 @@ class Machine:
             self._shut_down(core.plan.spec.shutdown)
 
     def _handle_finished(self, event: TaskFinished) -> None:
-        core = self._core
-        node_id = event.task_id.rsplit("/", 2)[-2] if event.task_id.count("/") >= 2 else ""
-        node = core.nodes.get(node_id)
-        if node is None or node_id not in core.running or leaf.task_id(core, node) != event.task_id:
-            return
-        if not event.phase.fulfilled:
+        core, node = self._core, self._launched(event.task_id)
+        if node is None or not event.phase.fulfilled:
             return
         if not event.retryable and node.parent_id is not None:
-            core.final.add(node_id)
-        end(core, node, event.phase, message=event.message, reason=event.reason, outputs=event.outputs)
+            core.final.add(node.id)
+        for name, (phase, message, code) in event.containers.items():
+            self._add_container(node, name, phase, message, code)
+        phase = event.phase
+        if core.daemons.pop(node.id, None) is not None and phase is Phase.SUCCEEDED:
+            phase = Phase.FAILED  # a daemon is to run until it is ended
+        end(core, node, phase, message=event.message, reason=event.reason, outputs=event.outputs)
+
+    def _launched(self, task_id: str) -> Node | None:
+        """The leaf that a task was launched for, if it runs."""
+        core = self._core
+        node_id = task_id.rsplit("/", 2)[-2] if task_id.count("/") >= 2 else ""
+        node = core.nodes.get(node_id)
+        runs = node_id in core.running or node_id in core.daemons
+        return node if node is not None and runs and leaf.task_id(core, node) == task_id else None
+
+    def _add_container(self, pod: Node, name: str, phase: Phase, message: str, code: int | None) -> None:
+        core, full = self._core, f"{pod.name}.{name}"
+        node = Node(
+            make_node_id(core.status.name, full, fnv32(full), core.nodes),
+            full,
+            name,
+            NodeType.CONTAINER,
+            phase,
+            pod.template,
+            pod.boundary_id,
+            pod.task_name,
+            parent_id=pod.id,
+            message=message,
+            started_at=pod.started_at,
+            finished_at=core.now,
+            outputs=None if code is None else Values(exit_code=code),
+            hooked=pod.hooked,
+        )
+        core.nodes[node.id] = node
+        core.put(node, phase.value)
+
+    def _handle_ready(self, event: TaskReady) -> None:
+        core, node = self._core, self._launched(event.task_id)
+        if node is None or not core.template_of(node).daemon or node.daemoned:
+            return
+        del core.running[node.id]
+        core.daemons[node.id] = node.boundary_id or ""
+        top, known = node, False
+        for each in (node, core.nodes.get(node.parent_id or "")):
+            if each is node or (each is not None and each.type is NodeType.RETRY):
+                top, known = each, each.daemoned
+                each.daemoned, each.ip = True, event.ip
+                core.put(each, "ready")
+        if not known:
+            settle_ready(core, top)
+
+    def _handle_progress(self, event: TaskProgressed) -> None:
+        node = self._launched(event.task_id)
+        if node is not None and node.progress != event.progress:
+            node.progress = event.progress
+            self._core.put(node, f"progress {event.progress}")
+
+    def _handle_granted(self, event: LocksGranted) -> None:
+        core = self._core
+        if event.holder not in core.gated or event.holder not in core.locked:
+            return
+        if event.holder == "":
+            del core.gated[""]
+            if event.problem:
+                self._fail_unbegun(event.problem)
+            else:
+                self._handle_started(WorkflowStarted())
+            return
+        node = core.nodes[event.holder]
+        if event.problem:
+            end(core, node, Phase.ERROR, message=event.problem)
+            return
+        if not ask_memory(core, node, core.template_of(node)):
+            self._open(node)
+
+    def _fail_unbegun(self, problem: str) -> None:
+        """The workflow cannot begin."""
+        core = self._core
+        core.status.phase, core.status.started_at, core.status_changed = Phase.RUNNING, core.now, True
+        core.closed = Closed(Reason.NONE, problem, phase=Phase.ERROR)
+        settle_tree(core)
+
+    def _handle_awaited(self, event: LocksAwaited) -> None:
+        core = self._core
+        if event.holder not in core.gated:
+            return
+        if event.holder == "":
+            core.status.message, core.status_changed = event.message, True
+            return
+        node = core.nodes[event.holder]
+        if node.waiting != event.message:
+            node.waiting = node.message = event.message
+            core.put(node, "waiting")
+
+    def _handle_recalled(self, event: Recalled) -> None:
+        core = self._core
+        if event.node_id not in core.gated:
+            return
+        node = core.nodes[event.node_id]
+        if event.problem:
+            end(core, node, Phase.ERROR, message=event.problem)
+            return
+        note_recalled(core, node, core.template_of(node), hit=event.outputs is not None)
+        if event.outputs is not None:
+            end(core, node, Phase.SUCCEEDED, reason=Reason.MEMOIZED, outputs=event.outputs)
+        else:
+            self._open(node)
+
+    def _open(self, node: Node) -> None:
+        """Nothing keeps a node waiting any more but the bounds of parallelism."""
+        core = self._core
+        if not core.gated[node.id]:
+            core.gated[node.id] = True
+            core.push((core.place_of(node), core.boundaries.get(node.boundary_id or ""), node))
 
     def _handle_timer(self, event: TimerFired) -> None:
         core = self._core
@@ -237,7 +425,7 @@ class Machine:
                 core.commands.append(SetTimer(event.key, due))
                 return
             core.commands.append(Cancel(leaf.task_id(core, node), node_id))
-            end(core, node, Phase.FAILED, message=_EXCEEDED, reason=Reason.TIMED_OUT)
+            end(core, node, Phase.FAILED, message=EXCEEDED, reason=Reason.TIMED_OUT)
         elif kind == "retry" and node_id in core.backoffs:
             if core.now < core.backoffs[node_id]:
                 core.commands.append(SetTimer(event.key, core.backoffs[node_id]))
@@ -246,17 +434,21 @@ class Machine:
             node = core.nodes[node_id]
             core.push((core.place_of(node), core.boundaries.get(node.boundary_id or ""), node))
         elif kind == "resume" and node_id in core.paused:
-            end(core, core.nodes[node_id], Phase.SUCCEEDED)
+            self._go_on(core.nodes[node_id], strict=True)
+        elif kind == "pending" and node_id in core.gated:
+            node = core.nodes[node_id]
+            limit = core.template_of(node).pending_timeout
+            if limit is not None and core.now >= (node.started_at or 0.0) + leaf.seconds(core, limit, node.inputs):
+                end(core, node, Phase.FAILED, message="Step exceeded its pending timeout", reason=Reason.TIMED_OUT)
 
     def _handle_deadline(self) -> None:
         core, due = self._core, leaf.workflow_deadline(self._core)
-        root = core.nodes.get(core.status.name)
-        if due is None or core.status.phase is not Phase.RUNNING or (root is not None and root.phase.fulfilled):
+        if due is None or core.status.phase is not Phase.RUNNING or main_is_over(core):
             return
         if core.now < due:
             core.commands.append(SetTimer("deadline", due))
             return
-        close(core, Closed(Reason.TIMED_OUT, _EXCEEDED), cancel=True)
+        close(core, closed_by_deadline(), cancel=True)
         self._finish_unbegun()
 
     def _handle_shutdown(self, event: ShutdownRequested) -> None:
@@ -268,6 +460,7 @@ class Machine:
             return
         core.status.shutdown, core.status_changed = strategy, True
         if core.status.phase is Phase.PENDING:
+            core.gated.pop("", None)
             core.status.phase, core.status.started_at = Phase.RUNNING, core.now
         close(core, closed_by_shutdown(strategy), cancel=strategy != "Drain", hooked=strategy == "Terminate")
         self._finish_unbegun()
@@ -278,29 +471,61 @@ class Machine:
         root = core.nodes.get(core.status.name)
         if root is not None and not root.phase.fulfilled:
             return
-        begun = any(node.hooked for node in core.nodes.values())
-        if not begun and not core.ready and not core.ended:
-            finish_main(core)
+        if "exit" not in core.workflow_hooks and not core.ready and not core.ended:
+            settle_tree(core)
 
     def _handle_suspend(self, _: SuspendRequested) -> None:
         core = self._core
         if not core.status.suspended:
             core.status.suspended, core.status_changed = True, True
 
-    def _handle_resume(self, _: ResumeRequested) -> None:
+    def _handle_resume(self, event: ResumeRequested) -> None:
         core = self._core
-        if core.status.suspended:
+        if event.nodes is None and core.status.suspended:
             core.status.suspended, core.status_changed = False, True
         for node_id in list(core.paused):
-            end(core, core.nodes[node_id], Phase.SUCCEEDED)
+            if event.nodes is None or node_id in event.nodes:
+                self._go_on(core.nodes[node_id], strict=False)
+
+    def _go_on(self, node: Node, *, strict: bool) -> None:
+        """End a Suspend node; values that nobody supplied take their defaults; without one it waits on."""
+        core = self._core
+        given = node.outputs.parameters if node.outputs is not None else {}
+        values = {**core.template_of(node).supplied, **given}
+        missing = [name for name, value in values.items() if value is None]
+        if missing and not strict:
+            node.message = f"output parameter '{missing[0]}' has not been set and does not have a default value"
+            core.put(node, "not resumed")
+            return
+        if missing:
+            end(core, node, Phase.ERROR, message=f"output parameter '{missing[0]}' was not supplied in time")
+            return
+        outputs = Values(parameters={name: value for name, value in values.items() if value is not None})
+        end(core, node, Phase.SUCCEEDED, outputs=outputs if values else None)
+
+    def _handle_set(self, event: NodeSet) -> None:
+        core = self._core
+        if event.node_id not in core.paused:
+            return
+        node = core.nodes[event.node_id]
+        if event.outputs:
+            node.outputs = node.outputs or Values()
+            node.outputs.parameters |= event.outputs
+        if event.message is not None:
+            node.message = event.message
+        core.put(node, "set")
+        if event.phase is not None and event.phase.fulfilled:
+            end(core, node, event.phase, message=node.message, outputs=node.outputs)
 
 
-def _globals(uid: str, name: str, workflow: Workflow, plan: WorkflowPlan) -> dict[str, str]:
+def _set_globals(core: Core, workflow: Workflow) -> None:
     """What `workflow.…` stands for before anything has run."""
-    metadata, spec = workflow.metadata, plan.spec
-    found = {
-        "workflow.name": name,
-        "workflow.uid": uid,
+    metadata, spec, found = workflow.metadata, core.plan.spec, core.globals
+    annotations: dict[str, str] = (metadata.annotations if metadata else None) or {}
+    labels: dict[str, str] = (metadata.labels if metadata else None) or {}
+    found |= {
+        "workflow.name": core.status.name,
+        "workflow.uid": core.uid,
         "workflow.namespace": (metadata.namespace if metadata else None) or "default",
         "workflow.serviceAccountName": spec.service_account_name or "default",
         "workflow.mainEntrypoint": spec.entrypoint or "",
@@ -308,26 +533,36 @@ def _globals(uid: str, name: str, workflow: Workflow, plan: WorkflowPlan) -> dic
     }
     if spec.priority is not None:
         found["workflow.priority"] = str(spec.priority)
-    for kind in ("annotations", "labels"):
-        values: dict[str, str] = (getattr(metadata, kind) if metadata else None) or {}
+    if SCHEDULED_TIME in annotations:
+        found["workflow.scheduledTime"] = annotations[SCHEDULED_TIME]
+    for kind, values in (("annotations", annotations), ("labels", labels)):
         found[f"workflow.{kind}"] = found[f"workflow.{kind}.json"] = go_json(values)
-        found.update({f"workflow.{kind}.{key}": value for key, value in values.items()})
+        found |= {f"workflow.{kind}.{key}": value for key, value in values.items()}
     parameters = []
-    for parameter, pattern in plan.call.parameters.items():
+    for parameter, source in core.plan.call.parameters.items():
         try:
-            value = Scope(None, found).fill(pattern)
+            value = Scope(core).argument(source)
         except ExpressionError as error:
-            raise SpecError(f"spec.arguments.parameters.{parameter}: {error.message}") from error
+            raise SpecError(f"spec.arguments.parameters.{parameter}: {error.message}", hint=error.hint) from error
+        if value is None:
+            continue
         found[f"workflow.parameters.{parameter}"] = value
         parameters.append({"name": parameter, "value": value})
     found["workflow.parameters"] = found["workflow.parameters.json"] = go_json(parameters)
-    return found
+
+
+def _made_at(workflow: Workflow, started_at: float) -> float:
+    """When the workflow was made, as its metadata say, or else when it was started."""
+    text = workflow.metadata.creation_timestamp if workflow.metadata else None
+    return started_at if not text else to_epoch(datetime.fromisoformat(text))
 
 
 def _set_times(core: Core, started_at: float) -> None:
     moment = from_epoch(started_at)
     core.globals["workflow.creationTimestamp"] = core.globals["workflow.creationTimestamp.RFC3339"] = rfc3339(moment)
     core.globals["workflow.creationTimestamp.s"] = str(int(started_at))
+    for char in CHARACTERS:
+        core.globals[f"workflow.creationTimestamp.{char}"] = format_strftime(char, moment)
 
 
 def children(nodes: Iterable[Node]) -> dict[str, list[str]]:

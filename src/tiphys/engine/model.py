@@ -61,6 +61,8 @@ class Reason(StrEnum):
     STOPPED = "Stopped"
     #: A deadline passed.
     TIMED_OUT = "TimedOut"
+    #: The outputs of an earlier node with the same key were taken over.
+    MEMOIZED = "Memoized"
 
 
 #: An artifact as the engine passes it on: JSON it does not look into (see `records.artifacts.ArtifactRef`). Of a loop
@@ -109,8 +111,20 @@ class Node:
     finished_at: float | None = None
     inputs: Values | None = None
     outputs: Values | None = None
-    #: True of a hook's node.
+    #: Belongs to an exit handler: a stopped workflow still runs it.
     hooked: bool = False
+    #: Name of the lifecycle hook that this node carries out ("exit" of an exit handler); `parent_id` is its owner.
+    hook: str = ""
+    #: A daemon that is ready: those who wait for it go on while it runs.
+    daemoned: bool = False
+    #: Address of a daemon.
+    ip: str = ""
+    #: "n/m", as the task itself tells.
+    progress: str = ""
+    #: Of a memoized node: {hit, key, cacheName}.
+    memo: Mapping[str, Any] | None = None
+    #: Why it waits for a lock, while it does.
+    waiting: str = ""
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ class Source(Enum):
     INPUT_ARTIFACT = "inputs.artifacts.<name>"
     ITEM = "item or item.<key>"
     GLOBAL = "workflow.…"
+    GLOBAL_ARTIFACT = "workflow.outputs.artifacts.<name>"
     UNKNOWN = "nothing that exists"
 
 
@@ -64,7 +65,7 @@ class Pattern:
 def reference(tag: str, tasks: Mapping[str, int]) -> Reference:
     """What `tag` means inside a DAG with these tasks."""
     head, _, rest = tag.partition(".")
-    if head == "tasks":
+    if head in ("tasks", "steps"):
         return _task_reference(tag, rest, tasks)
     if head == "inputs":
         if rest.startswith("parameters."):
@@ -75,6 +76,8 @@ def reference(tag: str, tasks: Mapping[str, int]) -> Reference:
             return Reference(Source.INPUT_PARAMETERS, tag)
     if head == "item":
         return Reference(Source.ITEM, tag, rest)
+    if tag.startswith("workflow.outputs.artifacts."):
+        return Reference(Source.GLOBAL_ARTIFACT, tag, tag[27:])
     if head == "workflow":
         return Reference(Source.GLOBAL, tag, tag)
     return Reference(Source.UNKNOWN, tag)

@@ -9,12 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tiphys.engine import leaf
-from tiphys.engine.model import Node, NodeType, Phase
+from tiphys.engine.hooks import run_workflow_hooks
+from tiphys.engine.loops import item_index
+from tiphys.engine.model import Node, NodeType, Phase, Reason
 from tiphys.engine.retry import decide
-from tiphys.engine.scope import Scope
-from tiphys.engine.settling import closed_by_failure, closed_by_shutdown, decide_task, exit_globals
+from tiphys.engine.scope import Scope, export
+from tiphys.engine.settling import (
+    closed_by_deadline,
+    closed_by_failure,
+    closed_by_shutdown,
+    decide_task,
+    exit_globals,
+    finish_main,
+    main_is_over,
+)
 from tiphys.engine.starting import new_group
-from tiphys.engine.state import EXIT_PLACE, MAIN_PLACE, Boundary, Core, new_boundary
+from tiphys.engine.state import MAIN_PLACE, Boundary, Core, is_done, is_hook, new_boundary
+
+#: Types of nodes that carry out a template.
+_WITH_TEMPLATE = frozenset(NodeType) - {NodeType.TASK_GROUP, NodeType.STEP_GROUP, NodeType.CONTAINER, NodeType.SKIPPED}
 
 
 def rebuild(core: Core, nodes: Iterable[Node]) -> None:
@@ -22,52 +35,118 @@ def rebuild(core: Core, nodes: Iterable[Node]) -> None:
     core.nodes = {node.id: node for node in nodes}
     for node in core.nodes.values():
         _place_node(core, node)
+    if core.status.phase is Phase.PENDING and core.plan.locks:
+        core.locked.add("")
+        core.gated[""] = False
+        return
     if core.status.phase is not Phase.RUNNING:
         return
+    if core.plan.locks:
+        core.locked.add("")
     if core.status.shutdown:
         core.closed = closed_by_shutdown(core.status.shutdown)
+    elif _deadline_passed(core):
+        core.closed = closed_by_deadline()
+    for node in core.nodes.values():
+        if node.phase is Phase.SUCCEEDED and node.outputs is not None and node.type in _WITH_TEMPLATE:
+            export(core, node)
     for boundary in core.boundaries.values():
-        _count(boundary)
+        _count(core, boundary)
     _restore_groups(core)
     _restore_failures(core)
     for boundary in core.boundaries.values():
         _queue(core, boundary)
+        if boundary.stage_node is not None and boundary.stage_node.phase.fulfilled:
+            # Cut between two groups of steps, and tried again since then: the next one is still to be opened.
+            core.ended.append(boundary.stage_node)
     _restore_retries(core)
     _restore_trees(core)
+    if core.status.name in core.nodes and not main_is_over(core):
+        run_workflow_hooks(core)
+
+
+def _deadline_passed(core: Core) -> bool:
+    """Whether the workflow's deadline cut its main tree short: that is not written down but in what was cut."""
+    due = leaf.workflow_deadline(core)
+    if due is None or core.now < due:
+        return False
+    cut = (node.reason is Reason.TIMED_OUT and (node.finished_at or 0.0) >= due for node in core.nodes.values())
+    begun = core.status.name in core.nodes
+    return core.now > due or any(cut) or ("exit" in core.workflow_hooks and not begun)
 
 
 def _place_node(core: Core, node: Node) -> None:
     """Note what a single node says."""
-    if node.type is NodeType.RETRY:
+    if node.type is NodeType.RETRY and node.phase is not Phase.PENDING:
         core.attempts[node.id] = []
     parent = core.nodes.get(node.parent_id or "")
-    if parent is not None and parent.type is NodeType.RETRY:
+    if node.hook and (parent is None or is_hook(node, parent)):
+        _place_hook(core, node)
+    elif parent is not None and parent.type is NodeType.RETRY:
         core.attempts[parent.id].append(node.id)
     boundary = core.boundaries.get(node.boundary_id or "")
-    if boundary is not None and parent is None:
+    if boundary is not None and node.type is NodeType.STEP_GROUP:
+        _place_stage(boundary, node)
+    elif boundary is not None and parent is None:
         boundary.tops[boundary.plan.index[node.task_name]] = node
-    if node.phase.fulfilled:
+    if not node.phase.fulfilled:
+        _place_open(core, node)
+
+
+def _place_hook(core: Core, node: Node) -> None:
+    if node.boundary_id is None:
+        core.workflow_hooks[node.hook] = node.id
         return
-    if node.type is NodeType.DAG:
-        template = core.template_of(node)
+    owner = node.parent_id or ""
+    core.hooked.add((owner, node.hook))
+    if not node.phase.fulfilled:
+        core.hooking[owner] = core.hooking.get(owner, 0) + 1
+        if core.nodes[owner].phase.fulfilled:
+            core.postponed.add(owner)
+
+
+def _place_stage(boundary: Boundary, node: Node) -> None:
+    stage = int(node.name[len(boundary.node.name) + 1 : -1])
+    boundary.stage, boundary.stage_node = stage, node
+    boundary.stage_left = len((boundary.plan.stages or [])[stage])
+
+
+def _place_open(core: Core, node: Node) -> None:
+    """Note a node that is not fulfilled."""
+    template = None if node.type in (NodeType.TASK_GROUP, NodeType.STEP_GROUP) else core.template_of(node)
+    parent = core.nodes.get(node.parent_id or "")
+    attempt = parent is not None and parent.type is NodeType.RETRY and not is_hook(node, parent)
+    if template is not None and template.locks and not attempt:
+        core.locked.add(node.id)
+    if node.phase is Phase.PENDING:
+        core.gated[node.id] = False
+    elif node.type in (NodeType.DAG, NodeType.STEPS) and template is not None:
         core.boundaries[node.id] = new_boundary(core, node, template, core.place_of(node))
     elif node.type is NodeType.SUSPEND:
         core.paused[node.id] = None
-    elif node.type not in (NodeType.RETRY, NodeType.TASK_GROUP):
+    elif node.daemoned and node.type is not NodeType.RETRY:
+        core.daemons[node.id] = node.boundary_id or ""
+    elif node.type not in (NodeType.RETRY, NodeType.TASK_GROUP, NodeType.STEP_GROUP):
         core.running[node.id] = None
 
 
-def _count(boundary: Boundary) -> None:
+def _settled(core: Core, node: Node) -> bool:
+    """Whether those who wait for a task's node went on: its hooks are over, too."""
+    return is_done(node) and node.id not in core.hooking
+
+
+def _count(core: Core, boundary: Boundary) -> None:
     for task in boundary.plan.tasks:
         top = boundary.tops[task.index]
         if top is None:
             continue
-        if not top.phase.fulfilled:
+        if not _settled(core, top):
             boundary.active += 1
-            if top.type is not NodeType.TASK_GROUP:
+            if top.type is not NodeType.TASK_GROUP and not top.phase.fulfilled:
                 boundary.units += 1
             continue
         boundary.unfulfilled -= 1
+        boundary.stage_left -= task.stage == boundary.stage
         boundary.failed = boundary.failed or top.phase.failed
         for dependent in task.dependents:
             boundary.waiting[dependent] -= 1
@@ -85,10 +164,14 @@ def _restore_groups(core: Core) -> None:
             top = boundary.tops[index]
             if top is None or top.type is not NodeType.TASK_GROUP:
                 continue
-            group = new_group(boundary.plan.tasks[index], Scope(boundary, core.globals), top)
-            group.children = items.get(top.id, [])
-            group.active = sum(not child.phase.fulfilled for child in group.children)
-            boundary.units += group.active
+            group = new_group(boundary.plan.tasks[index], Scope(core, boundary), top)
+            for child in items.get(top.id, []):
+                number = item_index(child.name, top.name)
+                group.add(number, child)
+            begun = set(group.numbers)
+            group.waiting = [number for number in group.waiting if number not in begun]
+            group.active = sum(not _settled(core, child) for child in group.children)
+            boundary.units += sum(not is_done(child) for child in group.children)
             boundary.groups[index] = group
 
 
@@ -100,7 +183,7 @@ def _restore_failures(core: Core) -> None:
             top = boundary.tops[task.index]
             found = [top, *boundary.groups[task.index].children] if task.index in boundary.groups else [top]
             for node in found:
-                if node is None or node.phase not in task.fatal:
+                if node is None or node.phase not in task.fatal or node.id in core.hooking:
                     continue
                 if not stops_all:
                     boundary.stopped = boundary.stopped or (boundary.plan.fail_fast and node is top)
@@ -111,20 +194,21 @@ def _restore_failures(core: Core) -> None:
 def _queue(core: Core, boundary: Boundary) -> None:
     """Work that waited to be started."""
     for task in boundary.plan.tasks:
-        if boundary.tops[task.index] is None and not boundary.waiting[task.index]:
+        reached = boundary.plan.stages is None or task.stage == boundary.stage
+        if reached and boundary.tops[task.index] is None and not boundary.waiting[task.index]:
             decide_task(core, boundary, task.index)
     if core.closed_for(boundary.hooked) is None:
         for index, group in boundary.groups.items():
             if group.node is not None and not group.exhausted:
-                core.push(((*boundary.place, index, len(group.children)), boundary, index))
+                core.push(((*boundary.place, index, group.waiting[-1]), boundary, index))
 
 
 def _restore_retries(core: Core) -> None:
     for retry_id, attempts in core.attempts.items():
         retry = core.nodes[retry_id]
-        last = core.nodes[attempts[-1]]
-        if retry.phase.fulfilled or not last.phase.fulfilled:
+        if retry.phase.fulfilled or not attempts or not core.nodes[attempts[-1]].phase.fulfilled:
             continue
+        last = core.nodes[attempts[-1]]
         ended = last.finished_at or 0.0
         verdict = decide(
             leaf.strategy_of(core, retry),
@@ -146,5 +230,5 @@ def _restore_trees(core: Core) -> None:
         core.push((MAIN_PLACE, None, 0))
     elif root is None or root.phase.fulfilled:
         exit_globals(core)
-        if not any(node.hooked for node in core.nodes.values()):
-            core.push((EXIT_PLACE, None, 0))
+        if all(core.nodes[found].phase.fulfilled for found in core.workflow_hooks.values()):
+            finish_main(core)

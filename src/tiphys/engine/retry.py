@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tiphys.engine.expressions import check
 from tiphys.engine.model import Phase
-from tiphys.errors import SpecError
+from tiphys.errors import ExpressionError, SpecError
 from tiphys.lang.duration import parse_duration
 
 _POLICIES: dict[str, frozenset[Phase]] = {
@@ -39,6 +40,8 @@ class RetryPlan:
     max_duration: float | None = None
     #: Part of the wait, 0 to 1, by which it is spread.
     jitter: float = 0.0
+    #: Must hold of the failed attempt, besides.
+    expression: str | None = None
 
     def wait(self, attempt: int, task_id: str) -> float:
         """Seconds between the end of attempt `attempt` (zero-based) and the start of the next one.
@@ -97,9 +100,13 @@ def read_strategy(strategy: Mapping[str, Any], jitter: float, *, where: str) -> 
     Raises:
         SpecError: a field cannot be read.
     """
-    if strategy.get("expression"):
-        raise SpecError(f"{where}.retryStrategy.expression: this version of Tiphys cannot evaluate expressions.")
-    policy = strategy.get("retryPolicy") or "OnFailure"
+    expression = strategy.get("expression") or None
+    if expression is not None and "{{" not in expression:
+        try:
+            check(expression)
+        except ExpressionError as error:
+            raise SpecError(f"{where}.retryStrategy.expression: {error.message}", hint=error.hint) from error
+    policy = strategy.get("retryPolicy") or ("Always" if expression else "OnFailure")
     if policy not in _POLICIES:
         raise SpecError(f"{where}.retryStrategy.retryPolicy: '{policy}' is not one of {', '.join(_POLICIES)}.")
     backoff = strategy.get("backoff") or {}
@@ -115,6 +122,7 @@ def read_strategy(strategy: Mapping[str, Any], jitter: float, *, where: str) -> 
         cap=_seconds(backoff.get("cap")),
         max_duration=_seconds(backoff.get("maxDuration")),
         jitter=jitter,
+        expression=expression,
     )
 
 

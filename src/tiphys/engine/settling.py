@@ -5,17 +5,22 @@ from __future__ import annotations
 import heapq
 
 from tiphys.engine import leaf
-from tiphys.engine.commands import Cancel, FinishWorkflow, SetTimer
-from tiphys.engine.model import Node, NodeType, Phase, Reason
-from tiphys.engine.retry import decide
-from tiphys.engine.scope import dag_outputs
-from tiphys.engine.starting import add_ended, admit, end, make_ready
-from tiphys.engine.state import EXIT_PLACE, Boundary, Closed, Core, Group
-from tiphys.errors import ExpressionError
+from tiphys.engine.commands import Cancel, FinishWorkflow, Release, SetTimer
+from tiphys.engine.gates import memorize
+from tiphys.engine.hooks import hooks_of_workflow, run_hooks, run_workflow_hooks
+from tiphys.engine.model import Node, NodeType, Phase, Reason, Values
+from tiphys.engine.retry import Verdict, decide
+from tiphys.engine.scope import Scope, dag_outputs, export
+from tiphys.engine.starting import add_ended, admit, end, make_ready, open_stage
+from tiphys.engine.state import EXIT_PLACE, Boundary, Closed, Core, Entry, Group, is_hook
+from tiphys.errors import ExpressionError, TiphysError
 from tiphys.lang.depends import Term
 from tiphys.lang.duration import format_duration
 from tiphys.lang.gojson import go_json
 
+#: What a node says that took too long.
+EXCEEDED = "Step exceeded its deadline"
+_FAILED_FAST = "template has failed or errored children and failFast enabled"
 _RESULTS = {
     Phase.SUCCEEDED: "Succeeded",
     Phase.FAILED: "Failed",
@@ -28,21 +33,65 @@ _RESULTS = {
 def settle(core: Core, node: Node) -> None:
     """Draw the consequences of a fulfilled node."""
     boundary = core.boundaries.get(node.boundary_id or "")
-    if boundary is not None and node.type not in (NodeType.SKIPPED, NodeType.TASK_GROUP):
-        parent = core.nodes.get(node.parent_id or "")
-        if parent is None or parent.type is not NodeType.RETRY:
-            boundary.units -= 1
-            admit(core, boundary)
-    if node.parent_id is not None:
-        parent = core.nodes[node.parent_id]
-        if parent.type is NodeType.RETRY:
-            _settle_attempt(core, parent, node)
-        elif boundary is not None:
-            _settle_item(core, boundary, node)
-    elif node.boundary_id is None:
-        _settle_tree(core, node)
+    if node.type is NodeType.STEP_GROUP:
+        if boundary is not None:
+            _advance(core, boundary, node)
+        return
+    parent = core.nodes.get(node.parent_id or "")
+    if parent is not None and parent.type is NodeType.RETRY and not is_hook(node, parent):
+        _settle_attempt(core, parent, node)
+        return
+    memorize(core, node)
+    export(core, node)
+    if node.hook:
+        _settle_hook(core, node)
+        return
+    if boundary is not None and node.type not in (NodeType.SKIPPED, NodeType.TASK_GROUP) and not node.daemoned:
+        boundary.units -= 1
+        admit(core, boundary)
+    if node.boundary_id is None:
+        settle_tree(core)
+    elif boundary is not None and node.daemoned:
+        # Those who waited for it went on long ago: that it failed since then is all there is to say.
+        boundary.failed = boundary.failed or node.phase.failed
     elif boundary is not None:
+        if run_hooks(core, boundary, node):
+            core.postponed.add(node.id)
+        else:
+            _settle_unit(core, boundary, node)
+
+
+def settle_ready(core: Core, node: Node) -> None:
+    """A daemon is ready: those who wait for it go on."""
+    boundary = core.boundaries.get(node.boundary_id or "")
+    if boundary is not None:
+        boundary.units -= 1
+        admit(core, boundary)
+        _settle_unit(core, boundary, node)
+
+
+def _settle_unit(core: Core, boundary: Boundary, node: Node) -> None:
+    """A task's node, or an item's, is done with, its hooks too."""
+    if node.parent_id is not None:
+        _settle_item(core, boundary, node)
+    else:
         _settle_task(core, boundary, node)
+
+
+def _settle_hook(core: Core, node: Node) -> None:
+    if node.boundary_id is None:
+        if node.hook == "exit":
+            finish_workflow(core)
+        else:
+            settle_tree(core)
+        return
+    boundary, owner = core.boundaries.get(node.boundary_id), core.nodes[node.parent_id or ""]
+    core.hooking[owner.id] -= 1
+    if core.hooking[owner.id] == 0:
+        del core.hooking[owner.id]
+        if boundary is not None and owner.id in core.postponed:
+            core.postponed.discard(owner.id)
+            _settle_unit(core, boundary, owner)
 
 
 def _settle_attempt(core: Core, retry: Node, attempt: Node) -> None:
@@ -57,14 +106,17 @@ def _settle_attempt(core: Core, retry: Node, attempt: Node) -> None:
     if closed is not None and not closed.lets_retry:
         end(core, retry, attempt.phase, message=closed.message, reason=attempt.reason, outputs=attempt.outputs)
         return
+    strategy = leaf.strategy_of(core, retry)
     verdict = decide(
-        leaf.strategy_of(core, retry),
+        strategy,
         attempt=attempt.attempt,
         phase=attempt.phase,
         task_id=leaf.task_id(core, attempt),
         began=retry.started_at or 0.0,
         ended=attempt.finished_at or 0.0,
     )
+    if verdict.again and strategy.expression and not forbidden:
+        verdict = _asked(core, retry, attempt, strategy.expression, verdict)
     if forbidden or not verdict.again:
         message = "" if forbidden else verdict.message
         if message and attempt.message:
@@ -85,6 +137,16 @@ def _settle_attempt(core: Core, retry: Node, attempt: Node) -> None:
         core.put(retry, "backoff")
     else:
         core.push((core.place_of(retry), core.boundaries.get(retry.boundary_id or ""), retry))
+
+
+def _asked(core: Core, retry: Node, attempt: Node, expression: str, verdict: Verdict) -> Verdict:
+    """A strategy's expression has the last word."""
+    try:
+        if leaf.allows_retry(core, retry, attempt, expression):
+            return verdict
+    except TiphysError as error:
+        return Verdict(again=False, message=str(error))
+    return Verdict(again=False, message="retryStrategy.expression evaluated to false")
 
 
 def _settle_item(core: Core, boundary: Boundary, node: Node) -> None:
@@ -117,11 +179,15 @@ def _settle_task(core: Core, boundary: Boundary, node: Node) -> None:
     if node.phase.failed:
         boundary.failed = True
         _failed(core, boundary, task.fatal, node)
+        if boundary.template.fail_fast and boundary.template.parallelism and node.phase not in task.tolerated:
+            boundary.stopped = True
     for index in task.dependents:
         boundary.waiting[index] -= 1
         if not boundary.waiting[index]:
             decide_task(core, boundary, index)
-    finish_dag(core, boundary)
+    if boundary.plan.stages is not None:
+        boundary.stage_left -= 1
+    finish_graph(core, boundary)
 
 
 def decide_task(core: Core, boundary: Boundary, index: int) -> None:
@@ -142,7 +208,7 @@ def _holds(boundary: Boundary, term: Term) -> bool:
     node = boundary.tops[index]
     if node is None:
         return False
-    if _RESULTS[node.phase] in term.results:
+    if _RESULTS.get(node.phase) in term.results or (node.daemoned and "Daemoned" in term.results):
         return True
     group = boundary.groups.get(index) if node.type is NodeType.TASK_GROUP else None
     if group is None:
@@ -156,6 +222,8 @@ def _failed(core: Core, boundary: Boundary, fatal: frozenset[Phase], node: Node)
     """A task failed for good: what else may still start."""
     if node.phase not in fatal:
         return
+    if boundary.plan.stages is not None:
+        return  # the group that it stands in ends first
     if not core.stops_all(boundary):
         boundary.stopped = boundary.stopped or boundary.plan.fail_fast
     elif core.closed is None:
@@ -165,6 +233,11 @@ def _failed(core: Core, boundary: Boundary, fatal: frozenset[Phase], node: Node)
 def closed_by_failure(mode: str) -> Closed:
     """Why nothing starts after a failure in the execution modes that stop."""
     return Closed(Reason.STOPPED, "Stopped because another task failed", lets_retry=mode != "FAIL_FAST")
+
+
+def closed_by_deadline() -> Closed:
+    """Why nothing starts after the workflow's deadline."""
+    return Closed(Reason.TIMED_OUT, EXCEEDED)
 
 
 def closed_by_shutdown(strategy: str) -> Closed:
@@ -183,7 +256,10 @@ def close(core: Core, closed: Closed, *, cancel: bool, hooked: bool = False) -> 
     """
     core.closed = closed
     if cancel:
-        for found in [*core.running, *core.paused]:
+        for found in [*core.running, *core.paused, *core.daemons]:
+            _cut(core, core.nodes[found], closed, hooked=hooked)
+    for found in list(core.gated):
+        if found:
             _cut(core, core.nodes[found], closed, hooked=hooked)
     if not closed.lets_retry:
         for found in list(core.backoffs):
@@ -194,7 +270,8 @@ def close(core: Core, closed: Closed, *, cancel: bool, hooked: bool = False) -> 
     core.ready = [
         entry
         for entry in core.ready
-        if (entry[0][0] == EXIT_PLACE[0] and not hooked) or (closed.lets_retry and isinstance(entry[2], Node))
+        if (_stands_in_exit(entry) and not hooked)
+        or (closed.lets_retry and isinstance(entry[2], Node) and not entry[2].phase.fulfilled)
     ]
     heapq.heapify(core.ready)
     for boundary in reversed(list(core.boundaries.values())):
@@ -202,11 +279,23 @@ def close(core: Core, closed: Closed, *, cancel: bool, hooked: bool = False) -> 
             boundary.held.clear()
             for group in list(boundary.groups.values()):
                 finish_group(core, boundary, group)
-            finish_dag(core, boundary)
+            finish_graph(core, boundary)
+
+
+def _stands_in_exit(entry: Entry) -> bool:
+    """Whether queued work belongs to an exit handler."""
+    place, boundary, what = entry
+    if isinstance(what, Node):
+        return what.hooked
+    return boundary.hooked if boundary is not None else place == EXIT_PLACE
 
 
 def _cut(core: Core, node: Node, closed: Closed, *, hooked: bool) -> None:
     if node.hooked and not hooked:
+        return
+    if core.daemons.pop(node.id, None) is not None:
+        core.commands.append(Cancel(leaf.task_id(core, node), node.id))
+        end(core, node, Phase.SUCCEEDED)
         return
     running = node.id in core.running
     if running:
@@ -216,29 +305,96 @@ def _cut(core: Core, node: Node, closed: Closed, *, hooked: bool) -> None:
     end(core, node, closed.phase, message=message, reason=closed.reason)
 
 
-def finish_dag(core: Core, boundary: Boundary) -> None:
-    """End a DAG in which nothing runs and nothing will."""
-    node, closed = boundary.node, core.closed_for(boundary.hooked)
-    if node.phase.fulfilled or boundary.active or (boundary.unfulfilled and not boundary.stopped and closed is None):
+def finish_graph(core: Core, boundary: Boundary) -> None:
+    """End a DAG in which nothing runs and nothing will, or a group of steps."""
+    closed = core.closed_for(boundary.hooked)
+    if boundary.node.phase.fulfilled or boundary.active:
         return
-    del core.boundaries[node.id]
+    if boundary.plan.stages is not None:
+        _finish_stage(core, boundary, closed)
+    elif not boundary.unfulfilled or boundary.stopped or closed is not None:
+        _finish_dag(core, boundary, closed)
+
+
+def _finish_dag(core: Core, boundary: Boundary, closed: Closed | None) -> None:
     phase = failed_phase(boundary)
     if phase is not None:
         first = _first_failure(boundary)
         if closed is not None and (first.reason is closed.reason or core.status.shutdown):
-            end(core, node, phase, message=closed.message, reason=closed.reason)
+            leave(core, boundary, phase, message=closed.message, reason=closed.reason)
+        elif boundary.template.fail_fast and boundary.template.parallelism and boundary.unfulfilled:
+            leave(core, boundary, phase, message=_FAILED_FAST)
         else:
             what = f"task '{first.task_name}' ended as {first.phase}"
-            end(core, node, phase, message=f"{what}: {first.message}" if first.message else what)
+            leave(core, boundary, phase, message=f"{what}: {first.message}" if first.message else what)
     elif boundary.unfulfilled and closed is not None:
-        end(core, node, closed.phase, message=closed.message, reason=closed.reason)
+        leave(core, boundary, closed.phase, message=closed.message, reason=closed.reason)
     else:
-        try:
-            outputs = dag_outputs(boundary, core.globals)
-        except ExpressionError as error:
-            end(core, node, Phase.ERROR, message=str(error))
-        else:
-            end(core, node, Phase.SUCCEEDED, outputs=outputs)
+        _leave_with_outputs(core, boundary)
+
+
+def _finish_stage(core: Core, boundary: Boundary, closed: Closed | None) -> None:
+    """No step of the group runs: it ends, unless one may still start."""
+    node = boundary.stage_node
+    if node is None or node.phase.fulfilled:
+        return
+    if boundary.stage_left:
+        if closed is not None:
+            end(core, node, closed.phase, message=closed.message, reason=closed.reason)
+        elif boundary.stopped:
+            end(core, node, Phase.FAILED, message=_FAILED_FAST)
+        return
+    for index in (boundary.plan.stages or [])[boundary.stage]:
+        top, tolerated = boundary.tops[index], boundary.plan.tasks[index].tolerated
+        group = boundary.groups.get(index)
+        for child in group.children if group is not None and group.children else [top]:
+            if child is not None and child.phase.failed and child.phase not in tolerated:
+                told = child.type is NodeType.SKIPPED
+                message = child.message if told else f"child '{child.id}' failed"
+                end(core, node, Phase.ERROR if told else Phase.FAILED, message=message, reason=child.reason)
+                return
+    end(core, node, Phase.SUCCEEDED)
+
+
+def _advance(core: Core, boundary: Boundary, stage: Node) -> None:
+    """A group of steps ended: the next one begins, or the steps end."""
+    closed = core.closed_for(boundary.hooked)
+    if stage.phase.failed:
+        leave(core, boundary, Phase.FAILED, message=stage.message, reason=stage.reason)
+    elif boundary.stage + 1 == len(boundary.plan.stages or []):
+        _leave_with_outputs(core, boundary)
+    elif closed is not None:
+        leave(core, boundary, closed.phase, message=closed.message, reason=closed.reason)
+    else:
+        open_stage(core, boundary, boundary.stage + 1)
+
+
+def _leave_with_outputs(core: Core, boundary: Boundary) -> None:
+    try:
+        outputs = dag_outputs(core, boundary)
+    except ExpressionError as error:
+        leave(core, boundary, Phase.ERROR, message=str(error))
+    else:
+        leave(core, boundary, Phase.SUCCEEDED, outputs=outputs)
+
+
+def leave(
+    core: Core,
+    boundary: Boundary,
+    phase: Phase,
+    *,
+    message: str = "",
+    reason: Reason = Reason.NONE,
+    outputs: Values | None = None,
+) -> None:
+    """End a DAG or steps, and the daemons that were started for it."""
+    del core.boundaries[boundary.node.id]
+    for daemon in [found for found, place in core.daemons.items() if place == boundary.node.id]:
+        del core.daemons[daemon]
+        node = core.nodes[daemon]
+        core.commands.append(Cancel(leaf.task_id(core, node), daemon))
+        end(core, node, Phase.SUCCEEDED)
+    end(core, boundary.node, phase, message=message, reason=reason, outputs=outputs)
 
 
 def _first_failure(boundary: Boundary) -> Node:
@@ -263,7 +419,7 @@ def failed_phase(boundary: Boundary) -> Phase | None:
         top = boundary.tops[index]
         if top is not None and top.phase.failed:
             inherited[index] = top.phase
-        elif top is None or top.phase is not Phase.SUCCEEDED:
+        elif top is None or not (top.phase is Phase.SUCCEEDED or top.daemoned):
             causes = (inherited[dependency] for dependency in boundary.plan.tasks[index].dependencies)
             inherited[index] = next((phase for phase in causes if phase is not None), None)
     found: Phase | None = None
@@ -276,20 +432,42 @@ def failed_phase(boundary: Boundary) -> Phase | None:
     return found
 
 
-def _settle_tree(core: Core, root: Node) -> None:
-    """The entry point or the exit handler ended."""
-    if root.hooked:
-        finish_workflow(core)
+def settle_tree(core: Core) -> None:
+    """The entry point or a hook of the workflow ended: run the exit handler once they all have, or end."""
+    if core.status.phase.fulfilled or not main_is_over(core):
         return
+    if core.plan.hooks:
+        exit_globals(core)
+        run_workflow_hooks(core)
+        if any(not node.phase.fulfilled for node in hooks_of_workflow(core)) or any(
+            boundary is None for _, boundary, _ in core.ready
+        ):
+            return
     finish_main(core)
+
+
+def main_is_over(core: Core) -> bool:
+    """Whether the main tree has ended, or will not begin."""
+    root = core.nodes.get(core.status.name)
+    return root.phase.fulfilled if root is not None else core.closed is not None
 
 
 def finish_main(core: Core) -> None:
     """The main tree is over: run the exit handler, or end."""
-    if core.plan.exit is None or core.status.shutdown == "Terminate":
+    exit_hook = core.plan.exit
+    if exit_hook is None or core.status.shutdown == "Terminate":
         finish_workflow(core)
         return
     exit_globals(core)
+    if exit_hook.expression is not None:
+        try:
+            due = Scope(core).holds(exit_hook.expression, "hooks.exit")
+        except TiphysError as error:
+            core.hook_problem = str(error)
+            due = False
+        if not due:
+            finish_workflow(core)
+            return
     core.push((EXIT_PLACE, None, 0))
 
 
@@ -311,7 +489,7 @@ def exit_globals(core: Core) -> None:
         for node in core.nodes.values()
         if node.phase.failed
         and not node.hooked
-        and node.type not in (NodeType.DAG, NodeType.TASK_GROUP, NodeType.RETRY)
+        and node.type not in (NodeType.DAG, NodeType.STEPS, NodeType.STEP_GROUP, NodeType.TASK_GROUP, NodeType.RETRY)
     ]
     core.globals["workflow.failures"] = go_json(go_json(failures))
 
@@ -320,7 +498,7 @@ def main_phase(core: Core) -> Phase:
     """The phase that the main tree gives the workflow."""
     root = core.nodes.get(core.status.name)
     if root is None:
-        return Phase.FAILED
+        return core.closed.phase if core.closed is not None else Phase.FAILED
     return root.phase if root.phase.failed else Phase.SUCCEEDED
 
 
@@ -330,11 +508,15 @@ def finish_workflow(core: Core) -> None:
     message = root.message if root is not None and root.phase.failed else ""
     if root is None and core.closed is not None:
         message = core.closed.message
-    for node in core.nodes.values():
-        if node.hooked and node.boundary_id is None and node.parent_id is None and node.phase.failed:
-            if phase is Phase.SUCCEEDED:
+    if phase is Phase.SUCCEEDED:
+        for node in hooks_of_workflow(core):
+            if node.hook == "exit" and node.phase.failed:
                 phase, message = node.phase, node.message
-            break
+        if core.hook_problem:
+            phase, message = Phase.ERROR, core.hook_problem
+    if "" in core.locked:
+        core.locked.discard("")
+        core.commands.append(Release(""))
     core.status.phase, core.status.message, core.status.finished_at = phase, message, core.now
     core.status_changed = True
     core.ready.clear()

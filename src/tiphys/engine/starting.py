@@ -6,20 +6,29 @@ import heapq
 from typing import Any
 
 from tiphys.engine import leaf
-from tiphys.engine.commands import Launch, SetTimer
+from tiphys.engine.commands import Launch, Release, SetTimer
+from tiphys.engine.gates import ask, check_gates, has_gate
 from tiphys.engine.ids import fnv32, node_id
 from tiphys.engine.loops import item_name, parse_items, sequence
 from tiphys.engine.model import Node, NodeType, Phase, Reason, Values
-from tiphys.engine.plan import Call, Loop, TaskPlan, TemplatePlan
+from tiphys.engine.plan import Call, HookPlan, Loop, TaskPlan, TemplatePlan
 from tiphys.engine.scope import Scope, resolve_inputs
-from tiphys.engine.state import EXIT_PLACE, Boundary, Core, Group, Place, new_boundary
+from tiphys.engine.state import (
+    HOOK_PLACE,
+    MAIN_PLACE,
+    Boundary,
+    Core,
+    Group,
+    Place,
+    new_boundary,
+    workflow_hook_place,
+)
 from tiphys.errors import ExpressionError, InvariantError, TiphysError
-from tiphys.lang import tags
 from tiphys.lang.duration import parse_duration
 from tiphys.lang.when import evaluate
 
-#: Templates may be nested so deeply; Argo's bound.
-_DEEPEST = 100
+#: Templates may be nested so deeply (Argo's bound is 100): a circle of templates must end somewhere.
+_DEEPEST = 2000
 
 
 def end(
@@ -35,8 +44,13 @@ def end(
     core.running.pop(node.id, None)
     core.paused.pop(node.id, None)
     core.backoffs.pop(node.id, None)
+    core.gated.pop(node.id, None)
+    if node.id in core.locked:
+        core.locked.discard(node.id)
+        core.commands.append(Release(node.id))
     what = f"{node.phase} -> {phase}"
     node.phase, node.message, node.reason, node.finished_at = phase, message, reason, core.now
+    node.waiting = ""
     if outputs is not None:
         node.outputs = outputs
     core.put(node, what)
@@ -46,7 +60,7 @@ def end(
 def make_ready(core: Core, boundary: Boundary, index: int) -> None:
     """A task's dependencies are done and its condition on them holds: skip it or queue it."""
     task = boundary.plan.tasks[index]
-    scope = Scope(boundary, core.globals)
+    scope = Scope(core, boundary)
     try:
         if task.loop is not None:
             boundary.groups[index] = new_group(task, scope)
@@ -78,7 +92,7 @@ def new_group(task: TaskPlan, scope: Scope, node: Node | None = None) -> Group:
         if not skipped:
             raise
         items = []
-    return Group(task, items, skipped=skipped, node=node)
+    return Group(task, items, skipped=skipped, node=node, waiting=list(range(len(items) - 1, -1, -1)))
 
 
 def _proceeds(task: TaskPlan, scope: Scope) -> bool:
@@ -96,7 +110,7 @@ def expand(loop: Loop, scope: Scope) -> list[Any]:
         ExpressionError: a reference cannot be resolved, or the text is not what the loop needs.
     """
     if loop.items is not None:
-        items: list[Any] = tags.fill_tree(loop.items, scope.lookup) if tags.has_tags(loop.items) else loop.items
+        items: list[Any] = scope.tree(loop.items)
         return items
     if loop.param is not None:
         return parse_items(scope.fill(loop.param))
@@ -155,7 +169,11 @@ def _is_void(boundary: Boundary, what: int | Node) -> bool:
 
 
 def _start(core: Core, place: Place, boundary: Boundary | None, what: int | Node) -> None:
-    if isinstance(what, Node):
+    if isinstance(what, Node) and what.phase is Phase.PENDING:
+        del core.gated[what.id]
+        what.message = ""
+        _open_unit(core, what, core.template_of(what), place)
+    elif isinstance(what, Node):
         _start_attempt(core, what, place)
     elif boundary is None:
         _start_tree(core, place)
@@ -163,34 +181,54 @@ def _start(core: Core, place: Place, boundary: Boundary | None, what: int | Node
         _start_item(core, boundary, boundary.groups[what])
     else:
         task = boundary.plan.tasks[what]
-        unit = _Unit(task.template, task.call, Scope(boundary, core.globals), place, boundary, task)
+        unit = _Unit(task.template, task.call, Scope(core, boundary), place, boundary, task)
         boundary.tops[what] = _start_unit(core, unit, name=task.name)
         boundary.active += 1
 
 
 def _start_tree(core: Core, place: Place) -> None:
-    """The entry point, or the exit handler."""
-    hooked = place == EXIT_PLACE
-    template = core.plan.exit if hooked and core.plan.exit is not None else core.plan.main
-    call = core.plan.exit_call if hooked else core.plan.call
-    _start_unit(core, _Unit(template, call, Scope(None, core.globals), place), name=core.status.name, hooked=hooked)
+    """The entry point, or a hook of the workflow."""
+    name = core.status.name
+    if place == MAIN_PLACE:
+        _start_unit(core, _Unit(core.plan.main, core.plan.call, Scope(core), place), name=name)
+        return
+    hook = next(
+        found
+        for found in (core.plan.exit, *core.plan.hooks)
+        if found is not None and workflow_hook_place(core.plan, found.name) == place
+    )
+    unit = _Unit(hook.template, hook.call, Scope(core), place, hook=hook)
+    _start_unit(core, unit, name=f"{name}.onExit" if hook.name == "exit" else f"{name}.hooks.{hook.name}")
+
+
+def start_hook(
+    core: Core, boundary: Boundary, task: TaskPlan, owner: Node, hook: HookPlan, scope: Scope, *, problem: str = ""
+) -> None:
+    """Run a hook of the node that carries out a task; with a problem, which keeps it from running, end it with that."""
+    place = (*core.place_of(owner), HOOK_PLACE, task.hooks.index(hook))
+    unit = _Unit(hook.template, hook.call, scope, place, boundary, task, hook=hook, owner=owner)
+    name = f"{owner.display_name}.onExit" if hook.name == "exit" else f"{owner.display_name}.hooks.{hook.name}"
+    if problem:
+        end(core, _unit_node(core, unit, name=name, type=NodeType.SKIPPED), Phase.ERROR, message=problem)
+    else:
+        _start_unit(core, unit, name=name)
 
 
 def _start_item(core: Core, boundary: Boundary, group: Group) -> None:
-    task, number = group.task, len(group.children)
+    task, number = group.task, group.waiting.pop()
     if group.node is None:
         group.node = _new_node(core, boundary, task, name=task.name, type=NodeType.TASK_GROUP, template=task.template)
         core.put(group.node, "Running")
         boundary.tops[task.index] = group.node
         boundary.active += 1
     item = group.items[number]
-    scope, name = Scope(boundary, core.globals, item), item_name(task.name, number, item)
+    scope, name = Scope(core, boundary, item), item_name(task.name, number, item)
     place = (*boundary.place, task.index, number)
     group.active += 1
     unit = _Unit(task.template, task.call, scope, place, boundary, task, group)
-    group.children.append(_item_node(core, unit, group, name=name))
+    group.add(number, _item_node(core, unit, group, name=name))
     if not group.exhausted:
-        core.push(((*boundary.place, task.index, number + 1), boundary, task.index))
+        core.push(((*boundary.place, task.index, group.waiting[-1]), boundary, task.index))
 
 
 def _item_node(core: Core, unit: _Unit, group: Group, *, name: str) -> Node:
@@ -208,9 +246,9 @@ def _item_node(core: Core, unit: _Unit, group: Group, *, name: str) -> Node:
 
 
 class _Unit:
-    """One carrying out of a template: by the tree's root, a task, or an item of a loop."""
+    """One carrying out of a template: by the tree's root, a task, an item of a loop, or a hook."""
 
-    __slots__ = ("boundary", "call", "group", "place", "scope", "task", "template")
+    __slots__ = ("boundary", "call", "group", "hook", "owner", "place", "scope", "task", "template")
 
     def __init__(
         self,
@@ -221,6 +259,8 @@ class _Unit:
         boundary: Boundary | None = None,
         task: TaskPlan | None = None,
         group: Group | None = None,
+        hook: HookPlan | None = None,
+        owner: Node | None = None,
     ) -> None:
         self.template = template
         self.call = call
@@ -229,9 +269,12 @@ class _Unit:
         self.boundary = boundary
         self.task = task
         self.group = group
+        self.hook = hook
+        #: Of a hook: the node it belongs to.
+        self.owner = owner
 
 
-def _start_unit(core: Core, unit: _Unit, *, name: str, hooked: bool = False) -> Node:
+def _start_unit(core: Core, unit: _Unit, *, name: str) -> Node:
     template = unit.template
     try:
         if len(unit.place) > 3 * _DEEPEST:
@@ -239,44 +282,65 @@ def _start_unit(core: Core, unit: _Unit, *, name: str, hooked: bool = False) -> 
         inputs = resolve_inputs(template, unit.call, unit.scope)
         if template.timeouts or template.json is not None or isinstance(template.retry, dict):
             leaf.check(core, template, inputs)
+        if has_gate(template):
+            check_gates(core, template, inputs)
     except TiphysError as error:
-        node = _unit_node(core, unit, name=name, type=NodeType.SKIPPED, hooked=hooked)
+        node = _unit_node(core, unit, name=name, type=NodeType.SKIPPED)
         end(core, node, Phase.ERROR, message=str(error))
         return node
-    if unit.boundary is not None:
+    if unit.boundary is not None and unit.hook is None:
         unit.boundary.units += 1
-    if template.retry is None:
-        node = _unit_node(core, unit, name=name, type=template.type, hooked=hooked)
-        node.inputs = inputs
-        _begin(core, node, template, unit.place)
-        return node
-    node = _unit_node(core, unit, name=name, type=NodeType.RETRY, hooked=hooked)
+    node = _unit_node(core, unit, name=name, type=template.type if template.retry is None else NodeType.RETRY)
     node.inputs = inputs
-    core.attempts[node.id] = []
-    core.put(node, "Running")
-    _start_attempt(core, node, unit.place)
+    if has_gate(template):
+        node.phase = Phase.PENDING
+        core.gated[node.id] = False
+        core.put(node, "Pending")
+        ask(core, node, template)
+    else:
+        _open_unit(core, node, template, unit.place)
     return node
 
 
-def _unit_node(core: Core, unit: _Unit, *, name: str, type: NodeType, hooked: bool = False) -> Node:
+def _open_unit(core: Core, node: Node, template: TemplatePlan, place: Place) -> None:
+    """Nothing stands any more between the node of a unit and its run."""
+    node.phase, node.waiting = Phase.RUNNING, ""
+    if node.type is NodeType.RETRY:
+        core.attempts[node.id] = []
+        core.put(node, "Running")
+        _start_attempt(core, node, place)
+    else:
+        _begin(core, node, template, place)
+
+
+def _unit_node(core: Core, unit: _Unit, *, name: str, type: NodeType) -> Node:
+    hook = unit.hook
     if unit.boundary is not None and unit.task is not None:
         node = _new_node(core, unit.boundary, unit.task, name=name, type=type, template=unit.template)
         if unit.group is not None and unit.group.node is not None:
             node.parent_id = unit.group.node.id
-        return node
-    full = f"{name}.onExit" if hooked else name
-    found = node_id(core.status.name, full, fnv32(full), core.nodes) if hooked else name
-    node = Node(found, full, full, type, Phase.RUNNING, unit.template.name, started_at=core.now, hooked=hooked)
-    core.nodes[node.id] = node
+        if hook is not None and unit.owner is not None:
+            node.parent_id = unit.owner.id
+    else:
+        found = name if hook is None else node_id(core.status.name, name, fnv32(name), core.nodes)
+        node = Node(found, name, name, type, Phase.RUNNING, unit.template.name, started_at=core.now)
+        core.nodes[node.id] = node
+    if hook is not None:
+        node.hook, node.hooked = hook.name, node.hooked or hook.name == "exit"
+        if unit.boundary is None:
+            core.workflow_hooks[hook.name] = node.id
+    elif unit.task is not None and unit.task.hooks and type is not NodeType.SKIPPED:
+        core.begun.append(node)
     return node
 
 
 def _new_node(
     core: Core, boundary: Boundary, task: TaskPlan, *, name: str, type: NodeType, template: TemplatePlan
 ) -> Node:
-    full = f"{boundary.node.name}.{name}"
+    path = f"{task.path[: -len(task.name)]}{name}"
+    full = f"{boundary.node.name}{path}"
     node = Node(
-        node_id(core.status.name, full, fnv32(name, boundary.hashed), core.nodes),
+        node_id(core.status.name, full, fnv32(path, boundary.hashed), core.nodes),
         full,
         name,
         type,
@@ -310,6 +374,7 @@ def _start_attempt(core: Core, retry: Node, place: Place) -> None:
         started_at=core.now,
         inputs=retry.inputs,
         hooked=retry.hooked,
+        hook=retry.hook,
     )
     core.nodes[node.id] = node
     earlier.append(node.id)
@@ -323,10 +388,10 @@ def _begin(core: Core, node: Node, template: TemplatePlan, place: Place) -> None
     """Work on a new node begins."""
     core.put(node, "Running")
     if template.dag is not None:
-        _begin_dag(core, node, template, place)
+        _begin_graph(core, node, template, place)
     elif template.type is NodeType.SUSPEND:
         core.paused[node.id] = None
-        timer = suspend_timer(template, node)
+        timer = suspend_timer(core, template, node)
         if timer is not None:
             core.commands.append(timer)
     else:
@@ -337,21 +402,46 @@ def _begin(core: Core, node: Node, template: TemplatePlan, place: Place) -> None
             core.commands.append(SetTimer(f"timeout:{node.id}", deadline))
 
 
-def suspend_timer(template: TemplatePlan, node: Node) -> SetTimer | None:
+def suspend_timer(core: Core, template: TemplatePlan, node: Node) -> SetTimer | None:
     """The timer that ends a Suspend node, if it has a duration."""
     duration = template.spec.suspend.duration if template.spec.suspend else None
     if not duration or node.started_at is None:
         return None
-    inputs = node.inputs or Values()
-    text = tags.parse(duration).fill(lambda tag: inputs.parameters.get(tag.removeprefix("inputs.parameters.")))
+    text: str = leaf.fill(core, duration, node.inputs)
     return SetTimer(f"resume:{node.id}", node.started_at + parse_duration(text))
 
 
-def _begin_dag(core: Core, node: Node, template: TemplatePlan, place: Place) -> None:
+def _begin_graph(core: Core, node: Node, template: TemplatePlan, place: Place) -> None:
     boundary = new_boundary(core, node, template, place)
     if not boundary.plan.tasks:
         end(core, node, Phase.SUCCEEDED)
         return
     core.boundaries[node.id] = boundary
+    if boundary.plan.stages is not None:
+        open_stage(core, boundary, 0)
     for index in boundary.plan.roots:
+        make_ready(core, boundary, index)
+
+
+def open_stage(core: Core, boundary: Boundary, stage: int) -> None:
+    """Begin a group of steps; one without any has ended at once."""
+    steps = (boundary.plan.stages or [])[stage]
+    full, name = f"{boundary.node.name}[{stage}]", f"[{stage}]"
+    node = Node(
+        node_id(core.status.name, full, fnv32(name, boundary.hashed), core.nodes),
+        full,
+        name,
+        NodeType.STEP_GROUP,
+        Phase.RUNNING,
+        "",
+        boundary.node.id,
+        started_at=core.now,
+        hooked=boundary.hooked,
+    )
+    core.nodes[node.id] = node
+    boundary.stage, boundary.stage_left, boundary.stage_node = stage, len(steps), node
+    core.put(node, "Running")
+    if not steps:
+        end(core, node, Phase.SUCCEEDED)
+    for index in steps:
         make_ready(core, boundary, index)

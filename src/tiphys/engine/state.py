@@ -7,15 +7,17 @@ Nothing in here but `nodes` and `status` is stored. The rest is rebuilt from the
 from __future__ import annotations
 
 import heapq
+from bisect import bisect
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tiphys.engine.commands import Command
 from tiphys.engine.ids import fnv32
 from tiphys.engine.loops import Aggregate, item_index
-from tiphys.engine.model import Node, NodeType, Phase, Reason, Values, WorkflowState
-from tiphys.engine.plan import FAILURES, DagPlan, TaskPlan, TemplatePlan, WorkflowPlan
+from tiphys.engine.model import ArtifactValue, Node, NodeType, Phase, Reason, Values, WorkflowState
+from tiphys.engine.plan import FAILURES, DagPlan, HookPlan, TaskPlan, TemplatePlan, WorkflowPlan
 from tiphys.errors import InvariantError
 
 #: Where a piece of work stands in the workflow: the (task, item) numbers on the way to it. The queue is ordered by it.
@@ -23,6 +25,8 @@ Place = tuple[int, ...]
 #: Places of the main tree and of the exit handler.
 MAIN_PLACE: Place = (0, 0)
 EXIT_PLACE: Place = (1, 0)
+#: Stands between the place of a node and the numbers of its hooks.
+HOOK_PLACE = 1 << 30
 #: How many transitions are remembered for `story`.
 _REMEMBERED = 10_000
 
@@ -37,7 +41,10 @@ class Group:
     skipped: bool = False
     #: The TaskGroup node; None until the first item starts.
     node: Node | None = None
-    #: Nodes of the items that were started, in order.
+    #: Numbers of the items that were not started, the next one last.
+    waiting: list[int] = field(default_factory=list)
+    #: Numbers of those that were, in order, and their nodes.
+    numbers: list[int] = field(default_factory=list)
     children: list[Node] = field(default_factory=list)
     #: Children that are not settled.
     active: int = 0
@@ -46,7 +53,13 @@ class Group:
     @property
     def exhausted(self) -> bool:
         """Whether every item was started."""
-        return len(self.children) == len(self.items)
+        return not self.waiting
+
+    def add(self, number: int, child: Node) -> None:
+        """Item `number` has a node now."""
+        place = bisect(self.numbers, number)
+        self.numbers.insert(place, number)
+        self.children.insert(place, child)
 
     @property
     def any_succeeded(self) -> bool:
@@ -67,7 +80,7 @@ class Group:
 
 @dataclass(slots=True, eq=False)
 class Boundary:
-    """One instance of a DAG template that is not fulfilled."""
+    """One instance of a DAG or steps template that is not fulfilled."""
 
     node: Node
     plan: DagPlan
@@ -84,11 +97,15 @@ class Boundary:
     tops: list[Node | None]
     #: Tasks without a fulfilled node.
     unfulfilled: int
-    #: FNV-1a of "<name of the node>.".
+    #: FNV-1a of the node's name.
     hashed: int
     groups: dict[int, Group] = field(default_factory=dict)
     #: Tasks that have a node and are not settled.
     active: int = 0
+    #: Of a steps template: the group that runs, how many of its steps are not settled, and its node.
+    stage: int = -1
+    stage_left: int = 0
+    stage_node: Node | None = None
     #: Started templates that are not fulfilled: what `parallelism` of the template bounds.
     units: int = 0
     #: No further task is started, because one failed for good.
@@ -99,8 +116,9 @@ class Boundary:
     held: list[Entry] = field(default_factory=list)
 
 
-#: Work that may start: its place, the DAG instance, and a task's index (of a loop: its next item) or a Retry node whose
-#: next attempt is due; without a DAG instance the entry point or the exit handler. Places are unique in the queue.
+#: Work that may start: its place, the DAG instance, and a task's index (of a loop: its next item), a Retry node whose
+#: next attempt is due, or a node that has the locks it waited for; without a DAG instance the entry point or a hook of
+#: the workflow. Places are unique in the queue.
 Entry = tuple[Place, Boundary | None, int | Node]
 
 
@@ -128,6 +146,20 @@ class Core:
     boundaries: dict[str, Boundary] = field(default_factory=dict)
     #: Ids of leaves that run, in the order of their start.
     running: dict[str, None] = field(default_factory=dict)
+    #: Ids of daemons that are ready, by the DAG or steps node at whose end they end.
+    daemons: dict[str, str] = field(default_factory=dict)
+    #: Ids of nodes that wait for a lock or for what is remembered, and whether they have it all.
+    gated: dict[str, bool] = field(default_factory=dict)
+    #: Hooks of a node that are not fulfilled: the node's id → how many.
+    hooking: dict[str, int] = field(default_factory=dict)
+    #: Fulfilled nodes that those who wait for them do not hear of before their hooks are over.
+    postponed: set[str] = field(default_factory=set)
+    #: (id of a node, name of its hook) that were run.
+    hooked: set[tuple[str, str]] = field(default_factory=set)
+    #: Nodes that began since their hooks were looked at.
+    begun: list[Node] = field(default_factory=list)
+    #: Name of a hook of the workflow → id of its node.
+    workflow_hooks: dict[str, str] = field(default_factory=dict)
     #: Ids of Suspend nodes that wait.
     paused: dict[str, None] = field(default_factory=dict)
     #: Retry nodes that wait for their next attempt: node id → due.
@@ -138,11 +170,19 @@ class Core:
     ready: list[Entry] = field(default_factory=list)
     #: Fulfilled nodes whose consequences are still to be drawn.
     ended: deque[Node] = field(default_factory=deque)
+    #: Ids of nodes that asked for locks and have not given them back; "" is the workflow.
+    locked: set[str] = field(default_factory=set)
     #: Attempts that must not be followed by another one.
     final: set[str] = field(default_factory=set)
     closed: Closed | None = None
+    #: Why the exit handler could not be asked whether it is due.
+    hook_problem: str = ""
     #: `workflow.…` names and their values.
     globals: dict[str, str] = field(default_factory=dict)
+    #: Artifacts that the whole workflow may refer to, by their global names.
+    global_artifacts: dict[str, ArtifactValue] = field(default_factory=dict)
+    #: ConfigMaps that parameters may be taken from: name → key → value.
+    config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     #: Changed nodes in the order of their first change.
     changed: dict[str, Node] = field(default_factory=dict)
     status_changed: bool = False
@@ -169,12 +209,23 @@ class Core:
     def template_of(self, node: Node) -> TemplatePlan:
         """The template that a node carries out."""
         if node.boundary_id is None:
-            return self.plan.exit if node.hooked and self.plan.exit is not None else self.plan.main
+            return self.workflow_hook(node).template if node.hook else self.plan.main
         boundary = self.boundaries.get(node.boundary_id)
         dag = boundary.plan if boundary is not None else self.template_of(self.nodes[node.boundary_id]).dag
         if dag is None:
             raise InvariantError(f"Node '{node.id}' stands in '{node.boundary_id}', which is no DAG.")
-        return dag.tasks[dag.index[node.task_name]].template
+        task = dag.tasks[dag.index[node.task_name]]
+        if node.hook:
+            return next(hook.template for hook in task.hooks if hook.name == node.hook)
+        return task.template
+
+    def workflow_hook(self, node: Node) -> HookPlan:
+        """The hook of the workflow that a node, or an attempt of it, carries out."""
+        hooks = (self.plan.exit,) if node.hook == "exit" else self.plan.hooks
+        for hook in hooks:
+            if hook is not None and hook.name == node.hook:
+                return hook
+        raise InvariantError(f"Node '{node.id}' carries out the hook '{node.hook}', which does not exist.")
 
     def stops_all(self, boundary: Boundary) -> bool:
         """Whether a failure in this DAG is to stop the whole workflow, by its execution mode."""
@@ -183,13 +234,33 @@ class Core:
     def place_of(self, node: Node) -> Place:
         """Where the unit stands that a node belongs to."""
         top, parent = node, self.nodes.get(node.parent_id or "")
-        while parent is not None and parent.type is not NodeType.TASK_GROUP:
+        while parent is not None and parent.type is not NodeType.TASK_GROUP and not is_hook(top, parent):
             top, parent = parent, self.nodes.get(parent.parent_id or "")
         if top.boundary_id is None:
-            return EXIT_PLACE if top.hooked else MAIN_PLACE
+            return workflow_hook_place(self.plan, top.hook) if top.hook else MAIN_PLACE
         boundary = self.boundaries[top.boundary_id]
+        if top.hook and parent is not None:
+            names = [hook.name for hook in boundary.plan.tasks[boundary.plan.index[top.task_name]].hooks]
+            return (*self.place_of(parent), HOOK_PLACE, names.index(top.hook))
         item = item_index(top.name, parent.name) if parent is not None else 0
         return (*boundary.place, boundary.plan.index[top.task_name], item)
+
+
+def is_hook(node: Node, above: Node) -> bool:
+    """Whether a node is the outermost one of a hook of `above`, rather than an attempt."""
+    return bool(node.hook) and not above.hook
+
+
+def workflow_hook_place(plan: WorkflowPlan, name: str) -> Place:
+    """The place of a hook of the workflow."""
+    if name == "exit":
+        return EXIT_PLACE
+    return (EXIT_PLACE[0] + 1, [hook.name for hook in plan.hooks].index(name))
+
+
+def is_done(node: Node | None) -> bool:
+    """Whether those who wait for a node may go on: it is fulfilled, or a daemon that is ready."""
+    return node is not None and (node.phase.fulfilled or node.daemoned)
 
 
 def new_boundary(core: Core, node: Node, template: TemplatePlan, place: Place) -> Boundary:
@@ -208,9 +279,9 @@ def new_boundary(core: Core, node: Node, template: TemplatePlan, place: Place) -
         place=(*place, node.attempt),
         inputs=node.inputs or Values(),
         hooked=node.hooked,
-        shielded=node.hooked or retried or allowed or (outer is not None and outer.shielded),
+        shielded=node.hooked or bool(node.hook) or retried or allowed or (outer is not None and outer.shielded),
         waiting=[len(task.dependencies) for task in plan.tasks],
         tops=[None] * len(plan.tasks),
         unfulfilled=len(plan.tasks),
-        hashed=fnv32(node.name + "."),
+        hashed=fnv32(node.name),
     )

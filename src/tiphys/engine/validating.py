@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tiphys.engine.model import Node, NodeType
-from tiphys.engine.state import Boundary, Core
+from tiphys.engine.model import Node, NodeType, Phase
+from tiphys.engine.state import Boundary, Core, is_done, is_hook
 from tiphys.errors import InvariantError
 
 
@@ -19,10 +19,13 @@ def check_invariants(core: Core) -> None:
         _check_node(core, node)
     leaves = {n.id for n in core.nodes.values() if _is_running_leaf(n)}
     _require(set(core.running) == leaves, f"the set of running leaves differs: {set(core.running) ^ leaves}")
-    limit = core.plan.spec.parallelism
-    _require(not limit or len(core.running) <= limit, f"{len(core.running)} leaves run, {limit} may")
-    live = {n.id for n in core.nodes.values() if n.type is NodeType.DAG and not n.phase.fulfilled}
+    limit, hooks = core.plan.spec.parallelism, sum(bool(core.nodes[n].hook) for n in core.running)
+    _require(not limit or len(core.running) - hooks <= limit, f"{len(core.running)} leaves run, {limit} may")
+    graphs = (NodeType.DAG, NodeType.STEPS)
+    live = {n.id for n in core.nodes.values() if n.type in graphs and n.phase is Phase.RUNNING}
     _require(set(core.boundaries) == live, f"the set of running DAGs differs: {set(core.boundaries) ^ live}")
+    waiting = {n.id for n in core.nodes.values() if n.phase is Phase.PENDING} | (set(core.gated) & {""})
+    _require(set(core.gated) == waiting, f"the set of waiting nodes differs: {set(core.gated) ^ waiting}")
     for boundary in core.boundaries.values():
         _check_boundary(core, boundary)
     _check_retries(core)
@@ -35,8 +38,10 @@ def _require(holds: object, what: str) -> None:
 
 
 def _is_running_leaf(node: Node) -> bool:
-    inner = (NodeType.RETRY, NodeType.TASK_GROUP, NodeType.DAG, NodeType.SUSPEND)
-    return not node.phase.fulfilled and node.type not in inner
+    inner = (
+        NodeType.RETRY, NodeType.TASK_GROUP, NodeType.STEP_GROUP, NodeType.DAG, NodeType.STEPS, NodeType.SUSPEND
+    )  # fmt: skip
+    return node.phase is Phase.RUNNING and not node.daemoned and node.type not in inner
 
 
 def _check_node(core: Core, node: Node) -> None:
@@ -49,7 +54,7 @@ def _check_node(core: Core, node: Node) -> None:
             continue
         _require(above in core.nodes, f"{node.id} stands under {above}, which does not exist")
         _require(
-            node.phase.fulfilled or not core.nodes[above].phase.fulfilled,
+            node.phase.fulfilled or not core.nodes[above].phase.fulfilled or is_hook(node, core.nodes[above]),
             f"{node.id} runs under {above}, which is fulfilled",
         )
 
@@ -59,16 +64,16 @@ def _check_boundary(core: Core, boundary: Boundary) -> None:
     active = unfulfilled = units = 0
     for task in boundary.plan.tasks:
         top = boundary.tops[task.index]
-        done = top is not None and top.phase.fulfilled
+        done = top is not None and _settled(core, top)
         unfulfilled += not done
         active += top is not None and not done
-        units += top is not None and not done and top.type is not NodeType.TASK_GROUP
-        open_ones = [d for d in task.dependencies if not _done(boundary.tops[d])]
+        units += top is not None and not is_done(top) and top.type is not NodeType.TASK_GROUP
+        open_ones = [d for d in task.dependencies if not _settled(core, boundary.tops[d])]
         _require(boundary.waiting[task.index] == len(open_ones), f"{name}: count of what '{task.name}' waits for")
         _require(top is None or not open_ones, f"{name}: '{task.name}' was started before its dependencies ended")
     for group in boundary.groups.values():
-        running = [child for child in group.children if not child.phase.fulfilled]
-        units += len(running)
+        running = [child for child in group.children if not _settled(core, child)]
+        units += sum(not is_done(child) for child in group.children)
         _require(group.active == len(running), f"{name}: count of running items of '{group.task.name}'")
         _require(len(group.children) <= len(group.items), f"{name}: '{group.task.name}' has more children than items")
     _require(boundary.active == active, f"{name}: count of active tasks")
@@ -80,8 +85,8 @@ def _check_boundary(core: Core, boundary: Boundary) -> None:
     _require(active or queued, f"{name} runs and nothing in it does or will")
 
 
-def _done(node: Node | None) -> bool:
-    return node is not None and node.phase.fulfilled
+def _settled(core: Core, node: Node | None) -> bool:
+    return node is not None and is_done(node) and node.id not in core.hooking
 
 
 def _check_retries(core: Core) -> None:

@@ -108,6 +108,6 @@ class Drive:
     def restored(self) -> Machine:
         """A machine made of what this one has committed."""
         nodes = [copy.deepcopy(node) for node in self.store.values()]
-        machine = Machine.restore("uid", self.workflow, copy.deepcopy(self.machine.state), nodes)
+        machine = Machine.restore("uid", self.workflow, copy.deepcopy(self.machine.state), nodes, now=0.0)
         machine.validate()
         return machine

@@ -81,7 +81,7 @@ def test_an_exit_handler_goes_on() -> None:
 def test_a_workflow_that_was_not_started_or_has_ended() -> None:
     workflow = flow({"name": "a"})
     fresh = Machine("uid", workflow, "wf")
-    machine = Machine.restore("uid", workflow, fresh.state, [])
+    machine = Machine.restore("uid", workflow, fresh.state, [], now=0.0)
     assert machine.handle(WorkflowStarted(), 1.0) != []
 
     run = Drive(workflow)
@@ -119,7 +119,9 @@ def test_invariants_find_a_contradiction() -> None:
     run = Drive(flow({"name": "a"}, {"name": "b", "depends": "a"}))
     nodes = [copy.deepcopy(node) for node in run.store.values()]
     started_too_early = Node("wf-1", "wf.b", "b", NodeType.PLUGIN, Phase.RUNNING, "step", "wf", "b", started_at=100.0)
-    machine = Machine.restore("uid", run.workflow, copy.deepcopy(run.machine.state), [*nodes, started_too_early])
+    machine = Machine.restore(
+        "uid", run.workflow, copy.deepcopy(run.machine.state), [*nodes, started_too_early], now=0.0
+    )
 
     with pytest.raises(InvariantError, match="'b' was started before its dependencies ended"):
         machine.validate()
