@@ -1,12 +1,26 @@
 #!/usr/bin/env bash
-# Installs the system packages whose servers the tests start, where apt can do it.
+# Installs the system packages whose commands and servers the tests start, where apt (for Azurite: npm) can do it.
 # Does nothing, in milliseconds, when they are there; fails only under CI=true, where no test may be skipped.
 set -euo pipefail
 
 # One line a package: its name, a command of it, and where Debian keeps that command off the search path.
 packages='
+bubblewrap  bwrap   /usr/bin/bwrap
+busybox     busybox /bin/busybox
+git         git     /usr/bin/git
 postgresql  initdb  /usr/lib/postgresql/*/bin/initdb
 '
+
+# Azurite is not Debian's; it goes beside the Python environment.
+azurite="${VENV:-.venv}/azurite"
+if [ ! -e "$azurite/node_modules/azurite" ]; then
+  echo "Installing azurite with npm (once) …"
+  if ! command -v npm >/dev/null \
+    || ! npm install --silent --no-fund --no-audit --prefix "$azurite" azurite@3.37.0 >/dev/null; then
+    echo "Not installed: azurite. It needs npm, which comes with Node.js; the tests of Azure need it." >&2
+    [ "${CI:-}" != true ] || exit 1
+  fi
+fi
 
 missing=()
 while read -r package command path; do
