@@ -6,10 +6,12 @@ import atexit
 import os
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tiphys.controller.loop import Controller
 from tiphys.controller.owner import this_process
+from tiphys.controller.routing import POD_KINDS, STEP, RoutingRunner
 from tiphys.db.store import open_store
 from tiphys.errors import UsageError
 from tiphys.integrations.local.inline import InlineRunner
@@ -17,8 +19,11 @@ from tiphys.integrations.local.process import ProcessRunner
 from tiphys.ports.backend import Backend
 from tiphys.ports.clock import SystemClock
 from tiphys.ports.runner import Runner
+from tiphys.records.stacks import ComponentType
+from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.backend import LocalBackend
 from tiphys.services.recorder import MLRecorder
+from tiphys.spec.kubernetes import SecretKeySelector
 
 _backends: dict[tuple[int, str, str], Backend] = {}
 _lock = threading.Lock()
@@ -83,15 +88,15 @@ def make_backend(settings: Settings) -> Backend:
         ) from error
     store = open_store(settings.db_url)
     inline = InlineRunner()
+    backend = LocalBackend(store=store, home=settings.home, db_url=settings.db_url)
 
     def runner(name: str) -> Runner:
         if name == "inline":
             return inline
-        if name == "process":
-            return ProcessRunner(settings.home)
-        raise UsageError(f"There is no runner '{name}'.", hint="The runners are: inline, process.")
+        if name in ("process", "sandbox"):
+            return RoutingRunner(name, partial(_leaf_runner, sandboxed=name == "sandbox", backend=backend))
+        raise UsageError(f"There is no runner '{name}'.", hint="The runners are: inline, process, sandbox.")
 
-    backend = LocalBackend(store=store, home=settings.home, db_url=settings.db_url)
     controller = Controller(
         store,
         MLRecorder(backend),
@@ -102,6 +107,30 @@ def make_backend(settings: Settings) -> Backend:
     )
     backend.connect(controller)
     return backend
+
+
+def _leaf_runner(kind: str, *, sandboxed: bool, backend: LocalBackend) -> Runner:
+    """The runner of a kind of leaf; what carries out containers is imported when the first one is met."""
+    if kind == STEP:
+        return ProcessRunner(backend.home)
+    from tiphys.integrations.local.pods.runner import PodRunner
+    from tiphys.plugins.artifact_drivers import ArtifactDrivers
+
+    if kind not in POD_KINDS:
+        raise UsageError(f"There is no runner for templates of kind '{kind}'.")
+    def secret(selector: SecretKeySelector) -> str | None:
+        values = backend.objects.secret(backend.workspace, selector.name or "") or {}
+        found = values.get(selector.key or "")
+        return None if found is None else found.decode()
+
+    store = as_artifact_store(backend.stacks.component(ComponentType.ARTIFACT_STORE))
+    return PodRunner(
+        backend.home,
+        flavour="sandbox" if sandboxed else "process",
+        store=store,
+        objects=backend.objects,
+        drivers=ArtifactDrivers(secret),
+    )
 
 
 def close_backends(home: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_step_that_is_launched_and_cancelled_in_one_batch_never_was(tmp_path: 
     with store.transaction() as transaction:
         stored = transaction.load_workflow(run.workflow_uid)
         assert stored is not None
-        taken = Work.restore(stored, FakeRunner())
+        taken = Work.restore(stored, FakeRunner(), transaction, time.time())
         first = Orders()
         taken.handle(WorkflowStarted(), time.time(), transaction, recorder, first)
         taken.commit(transaction, recorder)

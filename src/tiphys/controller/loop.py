@@ -10,23 +10,35 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from tiphys.controller.locks import Grant, granted, release
 from tiphys.controller.owner import is_alive
 from tiphys.controller.timers import Timers
 from tiphys.controller.work import Orders, Work
 from tiphys.engine.commands import Cancel
-from tiphys.engine.events import Event, ShutdownRequested, TaskFinished, TimerFired, WorkflowStarted
+from tiphys.engine.events import (
+    Event,
+    NodeSet,
+    ResumeRequested,
+    ShutdownRequested,
+    SuspendRequested,
+    TaskFinished,
+    TaskProgressed,
+    TaskReady,
+    TimerFired,
+    WorkflowStarted,
+)
 from tiphys.engine.model import Phase, WorkflowState
 from tiphys.errors import ConflictError, NotFoundError, StoreError, TiphysError
 from tiphys.ports.clock import Clock
 from tiphys.ports.engine_host import EngineHost, Watcher
 from tiphys.ports.recorder import Change, Recorder
 from tiphys.ports.runner import Runner
-from tiphys.ports.store import Store, StoredWorkflow, WorkflowBatch
+from tiphys.ports.store import Store, StoredWorkflow, Transaction, WorkflowBatch
 from tiphys.records.base import Query, Where
-from tiphys.records.workflows import WorkflowRow
+from tiphys.records.workflows import WorkflowOperation, WorkflowRequest, WorkflowRow
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +58,15 @@ class Lender(Protocol):
 
     def wake(self) -> None:
         """Have lent threads look at their `until` again."""
+
+
+def _event_of(wish: WorkflowRequest) -> Event:
+    if wish.operation is WorkflowOperation.SUSPEND:
+        return SuspendRequested()
+    if wish.operation is WorkflowOperation.RESUME:
+        return ResumeRequested()
+    phase = None if wish.phase is None else Phase(wish.phase)
+    return NodeSet(wish.node_id, phase, wish.message, wish.outputs)
 
 
 class _Completion:
@@ -103,6 +124,8 @@ class Controller(EngineHost):
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._next_poll = 0.0
+        #: Requests that were read and are being granted: id → workflow.
+        self._wishes: dict[str, str] = {}
 
     # What others ask for -----------------------------------------------------------------------------------------
 
@@ -189,8 +212,8 @@ class Controller(EngineHost):
                 self._thread = threading.Thread(target=self._run, name="tiphys-controller", daemon=True)
                 self._thread.start()
 
-    def _report(self, end: TaskFinished) -> None:
-        self._queue.put((end.task_id.partition("/")[0], end))
+    def _report(self, event: TaskFinished | TaskReady | TaskProgressed) -> None:
+        self._queue.put((event.task_id.partition("/")[0], event))
 
     def _run(self) -> None:
         while True:
@@ -245,14 +268,34 @@ class Controller(EngineHost):
         """What other processes asked for."""
         if not self._works:
             return []
+        waiting = [uid for uid, work in self._works.items() if work.waiting]
         try:
             with self._store.reader() as reader:
                 # Only rows with a request: the others' manifests may be large, and this is asked all the time.
                 rows = reader.find(Query(WorkflowRow, (Where("owner", self.owner), Where("request", "", "ne"))))
+                wishes = reader.find(Query.of(WorkflowRequest, workflow_uid=list(self._works), order="id"))
+                grants = granted(reader, waiting) if waiting else []
         except StoreError as error:
             _log.warning("The metadata store failed (%s); looking for requests again later.", error.message)
             return []
-        return [(row.id, ShutdownRequested(row.request)) for row in rows if row.id in self._works]
+        events: list[tuple[str, Event]] = [
+            (row.id, ShutdownRequested(row.request)) for row in rows if row.id in self._works
+        ]
+        for wish in wishes:
+            if wish.id not in self._wishes:
+                self._wishes[wish.id] = wish.workflow_uid
+                events.append((wish.workflow_uid, _event_of(wish)))
+        return events + self._events_of(grants)
+
+    def _events_of(self, grants: Iterable[Grant]) -> list[tuple[str, Event]]:
+        """What those of our workflows are to hear that got locks."""
+        events: list[tuple[str, Event]] = []
+        for grant in grants:
+            work = self._works.get(grant.uid)
+            event = work.granted(grant.holder) if work is not None else None
+            if event is not None:
+                events.append((grant.uid, event))
+        return events
 
     def _process(self, batch: Sequence[tuple[str, Event]]) -> None:
         """Carry a batch through; a workflow that cannot go on is ended, the others are not touched by that."""
@@ -291,17 +334,30 @@ class Controller(EngineHost):
                     if stored is None or stored.row.finished_at is not None:
                         self._complete(uid)
                         continue
-                    work = self._restore(stored, orders.setdefault(uid, Orders()), starting=event)
+                    work = self._restore(stored, orders.setdefault(uid, Orders()), transaction, starting=event)
                 work.handle(event, now, transaction, self._recorder, orders.setdefault(uid, Orders()))
+            uids = {uid for uid, _ in batch}
+            done = [wish for wish, uid in self._wishes.items() if uid in uids]
+            if done:
+                transaction.delete(WorkflowRequest, done)
+            for uid, order in orders.items():
+                if order.finished:
+                    order.grants += release(transaction, uid)
             changes = [self._works[uid].commit(transaction, self._recorder) for uid in orders]
+        for wish in done:
+            del self._wishes[wish]
         for change in changes:
             self._carry_out(change, orders[change.uid])
 
-    def _restore(self, stored: StoredWorkflow, orders: Orders, *, starting: Event) -> Work:
+    def _restore(self, stored: StoredWorkflow, orders: Orders, transaction: Transaction, *, starting: Event) -> Work:
         """Take a workflow up from the store: fresh, after a crash of its owner, or after a failed transaction."""
-        work = Work.restore(stored, self._runner(stored.row.runner))
+        work = Work.restore(stored, self._runner(stored.row.runner), transaction, self._clock.now())
         self._works[work.uid] = work
         orders.timers += work.machine.timers()
+        for command in work.machine.requests():
+            answer = work.carry_out(command, self._clock.now(), transaction, orders)
+            if answer is not None:
+                work.handle(answer, self._clock.now(), transaction, self._recorder, orders)
         waiting = list(work.in_flight.values())
         if waiting and not isinstance(starting, ShutdownRequested):
             prepared = self._recorder.describe(waiting)
@@ -328,6 +384,8 @@ class Controller(EngineHost):
             work.cancelled.append(task_id)
         for task in orders.launch:
             work.runner.launch(task, self._report)
+        for event in self._events_of(orders.grants):
+            self._queue.put(event)
         if orders.finished:
             if work.cancelled:
                 with self._store.transaction() as transaction:

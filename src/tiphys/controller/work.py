@@ -6,12 +6,16 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tiphys.engine.commands import Cancel, FinishWorkflow, Launch, SetTimer
-from tiphys.engine.events import Event, TaskFinished
+from tiphys.controller.locks import Grant, acquire, release
+from tiphys.controller.memory import TYPE_LABEL, memorize, recall
+from tiphys.engine.commands import Acquire, Cancel, Command, FinishWorkflow, Launch, Memorize, Recall, Release, SetTimer
+from tiphys.engine.events import Event, LocksAwaited, LocksGranted, TaskFinished
 from tiphys.engine.machine import Machine
 from tiphys.ports.recorder import Change, Recorder
 from tiphys.ports.runner import Runner, Task
 from tiphys.ports.store import Reader, StoredWorkflow, Transaction, WorkflowBatch
+from tiphys.records.objects import ObjectKind, objects_of
+from tiphys.records.workflows import WorkflowRow
 from tiphys.spec.workflow import Workflow
 
 
@@ -22,6 +26,8 @@ class Orders:
     launch: list[Task] = field(default_factory=list)
     cancel: list[str] = field(default_factory=list)
     timers: list[SetTimer] = field(default_factory=list)
+    #: Holders, of any workflow, that got what this one gave back.
+    grants: list[Grant] = field(default_factory=list)
     finished: bool = False
 
 
@@ -29,29 +35,33 @@ class Work:
     """One workflow in memory. Lost with the process, and made anew from the store.
 
     Args:
-        uid: The workflow's uid.
+        row: The stored workflow.
         machine: Its state machine.
         runner: Carries out its leaves.
     """
 
-    def __init__(self, uid: str, machine: Machine, runner: Runner) -> None:
-        self.uid = uid
+    def __init__(self, row: WorkflowRow, machine: Machine, runner: Runner) -> None:
+        self.uid = row.id
+        self.row = row
         self.machine = machine
         self.runner = runner
         #: Tasks whose end is awaited, by id.
         self.in_flight: dict[str, Task] = {}
         #: Cancelled tasks whose cancellation was carried out and can be acknowledged.
         self.cancelled: list[str] = []
-        self._change = Change(uid)
+        #: Nodes that wait for locks ("" is the workflow).
+        self.waiting: set[str] = set()
+        self._change = Change(row.id)
         self._outbox: dict[str, Launch | Cancel] = {}
         self._acknowledged: list[str] = []
 
     @classmethod
-    def restore(cls, stored: StoredWorkflow, runner: Runner) -> Work:
+    def restore(cls, stored: StoredWorkflow, runner: Runner, reader: Reader, now: float) -> Work:
         """From what is stored."""
         workflow = Workflow.model_validate_json(stored.row.manifest)
-        machine = Machine.restore(stored.row.id, workflow, stored.state, stored.nodes)
-        work = cls(stored.row.id, machine, runner)
+        config = _config_maps(reader, stored.row.workspace) if "configMapKeyRef" in stored.row.manifest else {}
+        machine = Machine.restore(stored.row.id, workflow, stored.state, stored.nodes, now=now, config=config)
+        work = cls(stored.row, machine, runner)
         work.in_flight = {
             command.task_id: work.task(command.node_id) for command in stored.outbox if isinstance(command, Launch)
         }
@@ -72,8 +82,8 @@ class Work:
             deadline=leaf.deadline,
         )
 
-    def handle(self, event: Event, now: float, reader: Reader, recorder: Recorder, orders: Orders) -> None:
-        """Tell the machine of `event`, and of all that is known to follow from it at once (cached results)."""
+    def handle(self, event: Event, now: float, transaction: Transaction, recorder: Recorder, orders: Orders) -> None:
+        """Tell the machine of `event`, and of all that is known to follow from it at once (cached results, locks)."""
         events = deque([event])
         while events:
             event = events.popleft()
@@ -81,20 +91,47 @@ class Work:
                 task = self.in_flight.pop(event.task_id, None)
                 if task is None:
                     continue
-                event = recorder.check(reader, task, event)
+                event = recorder.check(transaction, task, event)
                 self._accept(task, event)
             launches: list[Launch] = []
             for command in self.machine.handle(event, now):
                 if isinstance(command, Launch):
                     launches.append(command)
-                elif isinstance(command, Cancel):
-                    self._cancel(command, orders)
-                elif isinstance(command, SetTimer):
-                    orders.timers.append(command)
-                elif isinstance(command, FinishWorkflow):
-                    orders.finished = True
+                else:
+                    answer = self.carry_out(command, now, transaction, orders)
+                    if answer is not None:
+                        events.append(answer)
             if launches:
-                events.extend(self._launch(launches, reader, recorder, orders))
+                events.extend(self._launch(launches, transaction, recorder, orders))
+
+    def carry_out(self, command: Command, now: float, transaction: Transaction, orders: Orders) -> Event | None:
+        """Do what a command asks for, in the transaction or noted for later; returns the answer if it is known now."""
+        if isinstance(command, Cancel):
+            self._cancel(command, orders)
+        elif isinstance(command, SetTimer):
+            orders.timers.append(command)
+        elif isinstance(command, Acquire):
+            answer = acquire(transaction, self.row, command)
+            if isinstance(answer, LocksAwaited):
+                self.waiting.add(command.holder)
+            return answer
+        elif isinstance(command, Release):
+            self.waiting.discard(command.holder)
+            orders.grants += release(transaction, self.uid, command.holder)
+        elif isinstance(command, Recall):
+            return recall(transaction, self.row.workspace, command, now)
+        elif isinstance(command, Memorize):
+            memorize(transaction, self.row.workspace, command, now)
+        elif isinstance(command, FinishWorkflow):
+            orders.finished = True
+        return None
+
+    def granted(self, holder: str) -> LocksGranted | None:
+        """The event for a grant that came from elsewhere; None if nothing waits for it."""
+        if holder not in self.waiting:
+            return None
+        self.waiting.discard(holder)
+        return LocksGranted(holder)
 
     def _accept(self, task: Task, event: TaskFinished) -> None:
         """Note the first report of a task that was awaited."""
@@ -144,3 +181,12 @@ class Work:
         self._outbox, self._acknowledged, self.cancelled = {}, [], []
         recorder.record(transaction, change)
         return change
+
+
+def _config_maps(reader: Reader, namespace: str) -> dict[str, dict[str, str]]:
+    """The ConfigMaps that parameters may be taken from: they say so by a label."""
+    return {
+        found.name: dict(found.manifest.get("data") or {})
+        for found in reader.find(objects_of(ObjectKind.CONFIG_MAP, namespace=namespace))
+        if found.labels.get(TYPE_LABEL) == "Parameter"
+    }

@@ -12,6 +12,8 @@ _TYPES = {member.value: member for member in NodeType}
 _PHASES = {member.value: member for member in Phase}
 _REASONS = {member.value: member for member in Reason}
 _plain = str.__str__
+#: Fields that most nodes leave at their defaults.
+_RARE = ("hooked", "hook", "daemoned", "ip", "progress", "memo", "waiting")
 
 
 def _values_data(values: Values) -> dict[str, Any]:
@@ -42,8 +44,10 @@ def node_row(uid: str, node: Node) -> tuple[Any, ...]:
         data["inputs"] = _values_data(node.inputs)
     if node.outputs is not None:
         data["outputs"] = _values_data(node.outputs)
-    if node.hooked:
-        data["hooked"] = True
+    for name in _RARE:
+        value = getattr(node, name)
+        if value:
+            data[name] = value
     return (
         uid,
         node.id,
@@ -82,5 +86,5 @@ def node_from(row: Sequence[Any]) -> Node:
         finished_at=finished,
         inputs=None if inputs is None else Values(**inputs),
         outputs=None if outputs is None else Values(**outputs),
-        hooked=data.get("hooked", False),
+        **{name: data[name] for name in _RARE if name in data},
     )

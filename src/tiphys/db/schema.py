@@ -19,10 +19,12 @@ from tiphys.errors import InvariantError, UsageError
 from tiphys.records.artifacts import Artifact, ArtifactUse, ArtifactVersion
 from tiphys.records.base import Record
 from tiphys.records.models import ModelLink, ModelVersion, RegisteredModel
+from tiphys.records.objects import StoredObject
 from tiphys.records.runs import Metadata, Pipeline, Run, StepRun
 from tiphys.records.stacks import Component, Service, StackRecord
+from tiphys.records.synchronization import LockClaim, LockLimit, Memo
 from tiphys.records.tags import TagLink, TagRecord
-from tiphys.records.workflows import WorkflowRow
+from tiphys.records.workflows import WorkflowRequest, WorkflowRow, WorkflowSummary
 
 #: All revisions of the schema, oldest first; the last is the one this code works with.
 REVISIONS = ("0001",)
@@ -189,6 +191,7 @@ RECORD_TABLES: dict[type[Record], Table] = {
     Component: Table(name="components", columns=_columns(Component), uniques=(("workspace", "type", "name"),)),
     StackRecord: Table(name="stacks", columns=_columns(StackRecord), uniques=(("workspace", "name"),)),
     Service: Table(name="services", columns=_columns(Service), indexes=(("workspace", "name"), ("run_id",))),
+    StoredObject: Table(name="objects", columns=_columns(StoredObject), uniques=(("kind", "namespace", "name"),)),
     WorkflowRow: Table(
         name="workflows",
         # The engine's own clock readings, beside the record's times: microseconds would not give them back exactly.
@@ -197,9 +200,22 @@ RECORD_TABLES: dict[type[Record], Table] = {
             Column("started_epoch", ColumnType.REAL, True),
             Column("finished_epoch", ColumnType.REAL, True),
         ),
-        indexes=(("workspace", "name"), ("phase", "id"), ("owner",)),
+        indexes=(("workspace", "name"), ("workspace", "id"), ("phase", "id"), ("owner",)),
+    ),
+    LockClaim: Table(
+        name="lock_claims",
+        columns=_columns(LockClaim),
+        uniques=(("workflow_uid", "holder", "key"),),
+        indexes=(("key", "granted"),),
+    ),
+    LockLimit: Table(name="lock_limits", columns=_columns(LockLimit), uniques=(("key",),)),
+    Memo: Table(name="memos", columns=_columns(Memo), uniques=(("namespace", "cache", "key"),)),
+    WorkflowRequest: Table(
+        name="workflow_requests", columns=_columns(WorkflowRequest), indexes=(("workflow_uid", "id"),)
     ),
 }
+#: Kinds of records that are read from another kind's table, without its wide columns.
+VIEWS: dict[type[Record], Table] = {WorkflowSummary: RECORD_TABLES[WorkflowRow]}
 
 NODES = Table(
     name="nodes",
@@ -243,7 +259,7 @@ ALL_TABLES: tuple[Table, ...] = (*RECORD_TABLES.values(), NODES, OUTBOX)
 
 def table_of(kind: type[Record]) -> Table:
     """The table that keeps records of `kind`."""
-    try:
-        return RECORD_TABLES[kind]
-    except KeyError:
-        raise UsageError(f"{kind.__name__} is not a kind of record that is stored.") from None
+    table = RECORD_TABLES.get(kind) or VIEWS.get(kind)
+    if table is None:
+        raise UsageError(f"{kind.__name__} is not a kind of record that is stored.")
+    return table

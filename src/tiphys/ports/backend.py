@@ -13,6 +13,7 @@ from typing import Any
 
 from tiphys.engine.model import Node
 from tiphys.ports.component import StackComponent
+from tiphys.ports.workflows import Objects, Workflows
 from tiphys.records.artifacts import ArtifactType, ArtifactVersion, SaveType
 from tiphys.records.base import EntityType, Query, R
 from tiphys.records.models import ModelStage, ModelVersion, RegisteredModel
@@ -311,6 +312,8 @@ class Backend(ABC):
     models: Models
     labels: Labels
     stacks: Stacks
+    objects: Objects
+    workflows: Workflows
 
     @abstractmethod
     def find(self, query: Query[R]) -> list[R]:

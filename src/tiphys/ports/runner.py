@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tiphys.engine.events import TaskFinished
+from tiphys.engine.events import TaskFinished, TaskProgressed, TaskReady
 from tiphys.engine.model import LeafTask
 
 
@@ -25,7 +25,7 @@ class Task(LeafTask):
 
 
 #: How a runner reports: thread-safe, returns at once.
-Report = Callable[[TaskFinished], None]
+Report = Callable[[TaskFinished | TaskReady | TaskProgressed], None]
 
 
 class Runner(ABC):
@@ -36,7 +36,10 @@ class Runner(ABC):
 
     @abstractmethod
     def launch(self, task: Task, report: Report) -> None:
-        """Start `task` unless it was started; `report` is called once, from any thread, when it ended."""
+        """Start `task` unless it was started; `report` is called from any thread, once when it ended.
+
+        Before that a daemon's task may be reported ready (`TaskReady`), and any task's progress (`TaskProgressed`).
+        """
 
     @abstractmethod
     def cancel(self, task_id: str, grace: float) -> None:

@@ -1,31 +1,73 @@
-"""The stored form of a workflow that the engine carries out."""
+"""The stored form of a workflow that the engine carries out, and what others ask of it meanwhile."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from tiphys.records.base import DEFAULT_WORKSPACE, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkflowRow(Record):
-    """One workflow; its id is the workflow's uid. Nodes and the outbox stand in rows of their own."""
+class WorkflowSummary(Record):
+    """What lists show of a workflow; its id is the workflow's uid. A view of `WorkflowRow`, only to be read."""
 
     name: str
+    #: The namespace of Argo's API.
     workspace: str = DEFAULT_WORKSPACE
-    #: The submitted object as JSON, with its defaults merged.
-    manifest: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    #: Larger ones go first where something is scarce.
+    priority: int = 0
     phase: str = "Pending"
     message: str = ""
     shutdown: str = ""
     suspended: bool = False
+    #: Whether it stands in the archive alone: finished, and its name is free again.
+    archived: bool = False
     #: Name of the runner that carries out its leaves.
     runner: str = "inline"
     #: Who works on it: `<host>:<pid>:<start of the process>`; empty when finished.
     owner: str = ""
-    #: A shutdown strategy that another process asks the owner for; empty when there is none.
-    request: str = ""
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRow(WorkflowSummary):
+    """One workflow, whole. Nodes and the outbox stand in rows of their own."""
+
+    #: The submitted object as JSON, with its defaults merged.
+    manifest: str
+    #: A shutdown strategy that another process asks the owner for; empty when there is none.
+    request: str = ""
+
+
+class WorkflowOperation(StrEnum):
+    """What can be asked of a workflow that is being carried out: events of the engine."""
+
+    #: Start nothing new.
+    SUSPEND = "suspend"
+    #: Go on.
+    RESUME = "resume"
+    #: Change one Suspend node that waits.
+    SET = "set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRequest(Record):
+    """A wish for a running workflow. Its owner grants it and removes the row, both in one transaction.
+
+    Wishes of one workflow are granted in the order of their ids.
+    """
+
+    workflow_uid: str
+    operation: WorkflowOperation
+    #: Of SET: the node, and what it is given.
+    node_id: str = ""
+    phase: str | None = None
+    message: str | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    created_at: datetime

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 from tiphys.errors import StoreError
+from tiphys.plugins.loading import load
 from tiphys.ports.backend import Backend
 from tiphys.ports.engine_host import EngineHost
 from tiphys.ports.store import Store
+from tiphys.ports.workflows import Objects, Workflows
 from tiphys.records.base import DEFAULT_WORKSPACE, Query, R
 from tiphys.services.artifacts import ArtifactService
 from tiphys.services.labels import LabelService
@@ -48,6 +51,29 @@ class LocalBackend(Backend):
         self.stacks = StackService(store, home=home, workspace=workspace)
         self.artifacts = ArtifactService(store, self.stacks, is_alive=self._is_alive, workspace=workspace)
         self.runs = RunService(store, self.stacks, host=self._connected, home=home, workspace=workspace)
+
+    # What Python pipelines do not need is imported when it is first asked for: it reads YAML and knows all languages.
+
+    @cached_property
+    def objects(self) -> Objects:  # type: ignore[override]  # a port's attribute, made late
+        """Stored objects."""
+        service: Objects = load("tiphys.services.objects:ObjectService")(
+            self.store, home=self.home, namespace=self.workspace
+        )
+        return service
+
+    @cached_property
+    def workflows(self) -> Workflows:  # type: ignore[override]  # a port's attribute, made late
+        """Workflows as Argo's API serves them."""
+        service: Workflows = load("tiphys.services.workflows.service:WorkflowService")(
+            self.store,
+            self.stacks,
+            host=self._connected,
+            home=self.home,
+            db_url=self.db_url,
+            namespace=self.workspace,
+        )
+        return service
 
     def connect(self, host: EngineHost) -> None:
         """Have runs carried out by `host` from now on."""

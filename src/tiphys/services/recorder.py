@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from tiphys._util.ids import new_id
@@ -22,6 +23,7 @@ from tiphys.ports.store import Reader, Transaction
 from tiphys.records.base import EntityType
 from tiphys.records.models import ModelVersion
 from tiphys.records.runs import ExecutionStatus, Run, StepRun
+from tiphys.records.workflows import WorkflowRow
 from tiphys.services.artifacts import version_is_taken
 from tiphys.services.backend import LocalBackend
 from tiphys.services.cache_lookup import choose, find_candidates, has_outputs, hit_event
@@ -30,6 +32,7 @@ from tiphys.services.models import model_link
 from tiphys.services.reports import Report, ReportWriter, Rows, add_labels, result_of, step_row
 from tiphys.services.run_memory import RunMemory, StepMemory, StepPlan, failure_text, read_run
 from tiphys.services.run_status import status_of
+from tiphys.services.workflows.pods import PodFacts
 
 _NOT_STARTED = (Phase.SKIPPED, Phase.OMITTED)
 
@@ -58,8 +61,11 @@ class MLRecorder(Recorder):
         wanted: list[tuple[int, RunMemory, StepMemory]] = []
         for index, task in enumerate(tasks):
             memory = self._memory(reader, task.workflow_uid)
-            plan = None if memory is None else memory.plan(task.body)
-            if memory is None or plan is None:
+            if memory is None:
+                continue
+            plan = memory.plan(task.body)
+            if plan is None:
+                prepared[index] = _pod(reader, task, memory)
                 continue
             step = memory.step(task, plan, new_id)
             reused = memory.reuse.get(step.name) if memory.reuse else None
@@ -99,8 +105,12 @@ class MLRecorder(Recorder):
         with self._backend.store.reader() as reader:
             for index, task in enumerate(tasks):
                 memory = self._memory(reader, task.workflow_uid)
-                plan = None if memory is None else memory.plan(task.body)
-                if memory is not None and plan is not None:
+                if memory is None:
+                    continue
+                plan = memory.plan(task.body)
+                if plan is None:
+                    described[index] = _pod(reader, task, memory)
+                else:
                     described[index] = _with_context(task, memory, memory.step(task, plan, new_id))
         return described
 
@@ -181,6 +191,16 @@ def _with_context(task: Task, memory: RunMemory, step: StepMemory) -> Task:
         "model": None if model is None else _model_context(model),
     }
     return replace(task, context=context)
+
+
+def _pod(reader: Reader, task: Task, memory: RunMemory) -> Task:
+    """A task that is no Python step, with what it is told of its workflow."""
+    if memory.pods is None:
+        row = reader.get(WorkflowRow, task.workflow_uid)
+        if row is None:
+            return task
+        memory.pods = PodFacts(Path(memory.base["home"]), row)
+    return replace(task, context=memory.pods.context(task))
 
 
 def _model_context(version: ModelVersion) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tiphys.records.workflows import WorkflowRow
 from tiphys.sdk.caching import KeyMaker, input_name
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.stacks import StackService, pick
+from tiphys.services.workflows.pods import PodFacts
 from tiphys.spec.step_names import step_name
 
 #: Artifacts whose ids are read ahead for a run.
@@ -127,6 +128,8 @@ class RunMemory:
     skipped: set[str] = field(default_factory=set)
     #: The step that failed first, and how.
     failure: str = ""
+    #: What the workflow's pods are told; None until there is one.
+    pods: PodFacts | None = None
     _bodies: dict[str, Mapping[str, Any]] | None = None
 
     def plan(self, body: Mapping[str, Any]) -> StepPlan | None:

@@ -141,7 +141,8 @@ class RunService(Runs):
                 raise ConflictError(
                     f"The run {run.name} is not finished.", hint=f"Stop it first: tiphys runs stop {run.name}"
                 )
-            _delete_run(transaction, run)
+            delete_run(transaction, run)
+            transaction.delete(WorkflowRow, [run.workflow_uid])
 
     def logs(self, name_or_id: str, *, step: str | None = None, follow: bool = False) -> Iterator[tuple[str, str]]:
         """(step name, line) of what the steps wrote, while they run or afterwards.
@@ -244,7 +245,8 @@ def _watcher(run: Run, observer: Observer) -> Watcher:
     return watch
 
 
-def _delete_run(transaction: Transaction, run: Run) -> None:
+def delete_run(transaction: Transaction, run: Run) -> None:
+    """Remove a run and its step runs, but not its workflow."""
     steps = [step.id for step in transaction.find(Query.of(StepRun, run_id=run.id))]
     transaction.delete_found(Query.of(ArtifactUse, step_run_id=steps))
     forget_entities(transaction, EntityType.STEP_RUN, steps)
@@ -253,4 +255,3 @@ def _delete_run(transaction: Transaction, run: Run) -> None:
     transaction.delete(ModelLink, [link.id for link in links])
     forget_entities(transaction, EntityType.RUN, [run.id])
     transaction.delete(Run, [run.id])
-    transaction.delete(WorkflowRow, [run.workflow_uid])

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from tiphys._util.ids import new_id
-from tiphys.errors import AlreadyExistsError, ConflictError, NotFoundError, StackError, UsageError
+from tiphys.errors import AlreadyExistsError, ConflictError, NotFoundError, SpecError, StackError, UsageError
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.backend import Backend, ModelRequest, NewArtifactVersion, TagRequest
+from tiphys.ports.workflows import SubmitOptions, WorkflowFilter
 from tiphys.records.artifacts import ArtifactVersion
 from tiphys.records.base import EntityType, Query
 from tiphys.records.models import ModelStage, ModelVersion
+from tiphys.records.objects import ObjectKind
 from tiphys.records.runs import ExecutionStatus
 from tiphys.records.stacks import ComponentType, Service
 from tiphys.records.tags import TagRecord
@@ -37,6 +39,18 @@ def a_version(name: str = "m", **fields: Any) -> NewArtifactVersion:
             **fields,
         },
     )
+
+
+def a_config_map(name: str = "c", **data: str) -> dict[str, Any]:
+    """A ConfigMap that parameters may be taken from."""
+    labels = {"workflows.argoproj.io/configmap-type": "Parameter"}
+    return {"kind": "ConfigMap", "metadata": {"name": name, "labels": labels}, "data": data}
+
+
+def a_manifest(**spec: Any) -> dict[str, Any]:
+    """A workflow of one container."""
+    main = {"name": "main", "container": {"image": "busybox", "command": ["true"]}}
+    return {"metadata": {"generateName": "w-"}, "spec": {"entrypoint": "main", "templates": [main], **spec}}
 
 
 class BackendContract:
@@ -302,3 +316,87 @@ class BackendContract:
         assert backend.find(Query.of(Service)) == [changed]
         backend.stacks.delete_service(service.id)
         assert backend.count(Query.of(Service)) == 0
+
+    # Objects ----------------------------------------------------------------------------------------------------------
+
+    def test_objects_are_created_changed_and_removed(self, backend: Backend) -> None:
+        made = backend.objects.create(a_config_map(k="v"))
+        assert backend.objects.get(ObjectKind.CONFIG_MAP, "c") == made
+        with pytest.raises(AlreadyExistsError):
+            backend.objects.create(a_config_map())
+        changed = backend.objects.update({**made, "data": {"k": "w"}})
+        assert changed["metadata"]["resourceVersion"] != made["metadata"]["resourceVersion"]
+        assert changed["metadata"]["uid"] == made["metadata"]["uid"]
+        with pytest.raises(ConflictError, match="changed meanwhile"):
+            backend.objects.update(made)
+        assert backend.objects.config_map("default", "c") == {"k": b"w"}
+        backend.objects.delete(ObjectKind.CONFIG_MAP, "c")
+        for ask in (backend.objects.get, backend.objects.delete):
+            with pytest.raises(NotFoundError, match="no ConfigMap 'c'"):
+                ask(ObjectKind.CONFIG_MAP, "c")
+
+    def test_namespaces_have_objects_of_their_own(self, backend: Backend) -> None:
+        for name in ("b", "a"):
+            backend.objects.apply(a_config_map(name))
+        backend.objects.in_namespace("team").apply(a_config_map("a"))
+        kind = ObjectKind.CONFIG_MAP
+        assert [one["metadata"]["name"] for one in backend.objects.find(kind)] == ["a", "b"]
+        everywhere = backend.objects.find(kind, all_namespaces=True, fields="metadata.name=a")
+        assert [one["metadata"]["namespace"] for one in everywhere] == ["default", "team"]
+
+    # Workflows --------------------------------------------------------------------------------------------------------
+
+    def test_a_submitted_workflow_can_be_read_and_found(self, backend: Backend) -> None:
+        made = backend.workflows.submit(a_manifest(), SubmitOptions(labels={"app": "x"}))
+        name = made["metadata"]["name"]
+        assert name.startswith("w-")
+        shown = backend.workflows.get("@latest")
+        assert (shown["metadata"]["name"], shown["status"]["phase"]) == (name, "Pending")
+        for wanted in (
+            WorkflowFilter(names=(name,)),
+            WorkflowFilter(prefix="w-", labels="app=x"),
+            WorkflowFilter(completed=False, fields=f"metadata.name={name}"),
+        ):
+            assert [row.name for row in backend.workflows.find(wanted).items] == [name]
+        assert backend.workflows.find(WorkflowFilter(archive=True)).items == []
+        backend.workflows.delete(name)
+        with pytest.raises(NotFoundError, match=f"no workflow '{name}'"):
+            backend.workflows.get(name)
+
+    def test_pages_of_workflows_hold_each_once(self, backend: Backend) -> None:
+        names = [backend.workflows.submit(a_manifest())["metadata"]["name"] for _ in range(5)]
+        found, after = [], ""
+        while True:
+            page = backend.workflows.find(WorkflowFilter(), limit=2, after=after)
+            found += [row.name for row in page.items]
+            after = page.next
+            if not after:
+                break
+        assert found == names[::-1]
+
+    def test_what_is_not_valid_is_not_stored(self, backend: Backend) -> None:
+        with pytest.raises(SpecError, match="entrypoint"):
+            backend.workflows.submit_all([a_manifest(), a_manifest(entrypoint="other")])
+        backend.workflows.submit(a_manifest(), SubmitOptions(dry_run=True))
+        assert backend.workflows.find(WorkflowFilter()).items == []
+
+    def test_a_workflow_takes_what_it_refers_to_with_it(self, backend: Backend) -> None:
+        spec = a_manifest(arguments={"parameters": [{"name": "p"}]})["spec"]
+        backend.objects.create({"kind": "WorkflowTemplate", "metadata": {"name": "t"}, "spec": spec})
+        backend.objects.create(a_config_map(k="v"))
+        source = {"name": "p", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}
+        manifest = {"spec": {"workflowTemplateRef": {"name": "t"}, "arguments": {"parameters": [source]}}}
+        made = backend.workflows.submit(manifest, SubmitOptions(name="w"))
+        backend.objects.delete(ObjectKind.WORKFLOW_TEMPLATE, "t")
+        stored = backend.workflows.get("w")["status"]["storedWorkflowTemplateSpec"]
+        assert stored["arguments"]["parameters"] == [{"name": "p", "value": "v"}]
+        assert stored["templates"] == spec["templates"]
+        assert made["metadata"]["labels"] == {"workflows.argoproj.io/workflow-template": "t"}
+        with pytest.raises(NotFoundError):
+            backend.workflows.submit_from("wftmpl", "t")
+
+    def test_names_of_workflows_are_unique_in_a_namespace(self, backend: Backend) -> None:
+        for service in (backend.workflows, backend.workflows.in_namespace("team")):
+            service.submit(a_manifest(), SubmitOptions(name="w"))
+            with pytest.raises(AlreadyExistsError, match="workflow 'w'"):
+                service.submit(a_manifest(), SubmitOptions(name="w"))

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from tiphys.engine.events import TaskFinished
+from tiphys.engine.events import TaskFinished, TaskProgressed, TaskReady
 from tiphys.engine.model import Phase
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.runner import Runner, Task
@@ -49,7 +49,7 @@ class Desk:
     def __init__(self, runner: Runner, home: Path) -> None:
         self.runner = runner
         self.home = home
-        self.reports: queue.SimpleQueue[TaskFinished] = queue.SimpleQueue()
+        self.reports: queue.SimpleQueue[TaskFinished | TaskReady | TaskProgressed] = queue.SimpleQueue()
 
     def task(self, function: Callable[..., Any], **rest: Any) -> Task:
         return step_task(function, home=self.home, **rest)
@@ -60,7 +60,9 @@ class Desk:
         return task
 
     def next_report(self) -> TaskFinished:
-        return self.reports.get(timeout=LONG)
+        report = self.reports.get(timeout=LONG)
+        assert isinstance(report, TaskFinished)
+        return report
 
     def run(self, function: Callable[..., Any], **rest: Any) -> TaskFinished:
         task = self.launch(function, **rest)
@@ -293,10 +295,12 @@ class RunnerContract(ABC):
 
         running = desk.launch(wait)
         unknown = replace(running, id="w/other/0")
-        later: queue.SimpleQueue[TaskFinished] = queue.SimpleQueue()
+        later: queue.SimpleQueue[TaskFinished | TaskReady | TaskProgressed] = queue.SimpleQueue()
         wait_until(lambda: desk.runner.reattach([running, unknown], later.put) == {running.id})
         go.touch()
-        assert desk.value(later.get(timeout=LONG)) == 5
+        report = later.get(timeout=LONG)
+        assert isinstance(report, TaskFinished)
+        assert desk.value(report) == 5
         assert desk.no_more_reports()
 
     def test_closing_ends_what_runs(self, tmp_path: Path) -> None:

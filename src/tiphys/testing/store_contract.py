@@ -25,10 +25,12 @@ from tiphys.ports.store import Store, Transaction, WorkflowBatch
 from tiphys.records.artifacts import Artifact, ArtifactType, ArtifactUse, ArtifactVersion
 from tiphys.records.base import EntityType, Operator, Query, Record, Where
 from tiphys.records.models import ModelLink, ModelStage, ModelVersion, RegisteredModel
+from tiphys.records.objects import StoredObject
 from tiphys.records.runs import ExecutionStatus, Metadata, Pipeline, Run, StepRun
 from tiphys.records.stacks import Component, ComponentType, Service, StackRecord
+from tiphys.records.synchronization import LockClaim, LockLimit, Memo
 from tiphys.records.tags import TagLink, TagRecord
-from tiphys.records.workflows import WorkflowRow
+from tiphys.records.workflows import WorkflowRequest, WorkflowRow
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, 789012, UTC)
 
@@ -48,6 +50,11 @@ KINDS: tuple[type[Record], ...] = (
     Component,
     StackRecord,
     Service,
+    StoredObject,
+    LockClaim,
+    LockLimit,
+    Memo,
+    WorkflowRequest,
     WorkflowRow,
 )
 
@@ -58,6 +65,10 @@ UNIQUE: tuple[tuple[type[Record], tuple[str, ...]], ...] = (
     (StepRun, ("run_id", "name", "version")),
     (Metadata, ("entity_type", "entity_id", "key")),
     (Artifact, ("workspace", "name")),
+    (StoredObject, ("kind", "namespace", "name")),
+    (LockClaim, ("workflow_uid", "holder", "key")),
+    (LockLimit, ("key",)),
+    (Memo, ("namespace", "cache", "key")),
     (ArtifactVersion, ("artifact_id", "version")),
     (RegisteredModel, ("workspace", "name")),
     (ModelVersion, ("model_id", "name")),

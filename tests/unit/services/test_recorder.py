@@ -252,11 +252,14 @@ def test_a_report_of_an_earlier_owners_task_is_recorded_without_having_been_desc
     assert statuses(backend, played) == [("s", 1, "completed")]
 
 
-def test_tasks_of_other_templates_are_left_alone(backend, play):
+def test_tasks_of_other_templates_are_told_of_their_workflow_and_not_recorded(backend, play):
     played = play()
     task = played.task(step_body("s"))
-    plain = replace(task, body={"image": "alpine"})
-    assert played.launch(plain) == plain
+    plain = replace(task, body={"name": "t", "container": {"image": "alpine"}})
+    launched = played.launch(plain)
+    assert replace(launched, context={}) == plain
+    assert launched.context["namespace"] == "default"
+    assert launched.context["log"].startswith(str(backend.home))
     played.finish(plain, TaskFinished(plain.id, Phase.SUCCEEDED))
     assert backend.runs.steps(played.run.id) == []
 

@@ -1,0 +1,52 @@
+"""Brings the data of an artifact, as a node's status shows it, to a place on this machine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tiphys.plugins.artifact_drivers import driver_of
+from tiphys.ports.artifact_driver import Secrets
+from tiphys.ports.artifact_store import ArtifactStore
+from tiphys.ports.workflows import Objects
+from tiphys.spec.artifacts import Artifact
+from tiphys.spec.kubernetes import SecretKeySelector
+
+
+def fetch(artifact: Mapping[str, Any], target: Path, *, store: ArtifactStore, secrets: Secrets) -> None:
+    """Write an artifact to `target`, as a file if it is one, else as a folder.
+
+    Args:
+        artifact: As the status shows it: with the digest of a stored tree, or with a location.
+        target: Must not be there before.
+        store: Keeps stored trees.
+        secrets: What a location names as its credentials.
+
+    Raises:
+        ArtifactMissingError: it is not there any more.
+        SpecError: it has no location.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = artifact.get("digest")
+    if not digest:
+        located = Artifact.from_json(dict(artifact))
+        driver_of(located, secrets).load(located, target)
+        return
+    with store.open_tree(str(digest)) as tree:
+        files = list(tree.iterdir())
+        if len(files) == 1 and files[0].is_file():
+            shutil.copyfile(files[0], target)
+        else:
+            shutil.copytree(tree, target)
+
+
+def secrets_of(objects: Objects, namespace: str) -> Secrets:
+    """Values of the Secrets of a namespace."""
+
+    def value(selector: SecretKeySelector) -> str | None:
+        found = (objects.secret(namespace, selector.name or "") or {}).get(selector.key or "")
+        return None if found is None else found.decode()
+
+    return value

@@ -1,0 +1,469 @@
+"""Workflows in a store, carried out by an engine host or by processes of their own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tiphys._util.times import utc_now
+from tiphys.engine import operations
+from tiphys.engine.events import SuspendRequested
+from tiphys.engine.model import Node, Phase
+from tiphys.engine.status.workflow import workflow_status
+from tiphys.errors import ConflictError, NotFoundError, UsageError
+from tiphys.ports.engine_host import EngineHost
+from tiphys.ports.store import Reader, Store, StoredWorkflow, Transaction, WorkflowBatch
+from tiphys.ports.workflows import LogEntry, LogQuery, Manifest, SubmitOptions, WorkflowFilter, WorkflowPage, Workflows
+from tiphys.records.base import DEFAULT_WORKSPACE, Query
+from tiphys.records.objects import ObjectKind
+from tiphys.records.runs import ExecutionStatus, Run
+from tiphys.records.stacks import ComponentType
+from tiphys.records.workflows import WorkflowRequest, WorkflowRow, WorkflowSummary
+from tiphys.services.artifacts import as_artifact_store
+from tiphys.services.objects import ObjectService
+from tiphys.services.runs import delete_run
+from tiphys.services.stacks import StackService
+from tiphys.services.stored_templates import StoredTemplates
+from tiphys.services.workflows import again, artifacts, limits
+from tiphys.services.workflows.detached import carry_out_detached
+from tiphys.services.workflows.listing import find_workflows, labels_of
+from tiphys.services.workflows.logs import LoggedWorkflow, LogReader
+from tiphys.services.workflows.pods import logs_folder
+from tiphys.services.workflows.requests import Wish, as_asked, requests_for
+from tiphys.services.workflows.submission import Submitted, kind_named, prepare, whole_spec, workflow_from
+from tiphys.spec.problems import Problem
+from tiphys.spec.validate.lint import validate
+from tiphys.spec.validate.stored import GivenTemplates
+from tiphys.spec.workflow import Workflow
+
+if TYPE_CHECKING:
+    from tiphys.spec.reading import Document
+
+#: Stands for the name of the newest workflow.
+LATEST = "@latest"
+#: Seconds between looks at a workflow that is watched.
+WATCH_PAUSE = 0.3
+
+
+class WorkflowService(Workflows):
+    """Workflows of one namespace.
+
+    Args:
+        store: The database.
+        stacks: Gives the artifact store.
+        host: Asked for the engine's host when one is needed.
+        home: Folder of the logs.
+        db_url: How another process opens the same database.
+        namespace: Where names are looked up.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        stacks: StackService,
+        *,
+        host: Callable[[], EngineHost],
+        home: Path,
+        db_url: str,
+        namespace: str = DEFAULT_WORKSPACE,
+    ) -> None:
+        self._store = store
+        self._stacks = stacks
+        self._host = host
+        self._home = home
+        self._db_url = db_url
+        self._namespace = namespace
+
+    def in_namespace(self, namespace: str) -> WorkflowService:
+        """The same for another namespace."""
+        return WorkflowService(
+            self._store, self._stacks, host=self._host, home=self._home, db_url=self._db_url, namespace=namespace
+        )
+
+    # Submitting -------------------------------------------------------------------------------------------------------
+
+    def submit(self, manifest: Mapping[str, Any], options: SubmitOptions | None = None) -> Manifest:
+        """Store a workflow and have it carried out."""
+        return self.submit_all([manifest], options)[0]
+
+    def submit_all(
+        self, manifests: Sequence[Mapping[str, Any]], options: SubmitOptions | None = None
+    ) -> list[Manifest]:
+        """Submit several workflows."""
+        return self._submit(lambda _: manifests, options or SubmitOptions())
+
+    def submit_from(self, kind: str, name: str, options: SubmitOptions | None = None) -> Manifest:
+        """Submit a stored template or schedule."""
+        stored_kind = kind_named(kind)
+        return self._submit(
+            lambda reader: [workflow_from(reader, stored_kind, self._namespace, name, utc_now())],
+            options or SubmitOptions(),
+        )[0]
+
+    def _submit(self, make: Callable[[Reader], Sequence[Mapping[str, Any]]], options: SubmitOptions) -> list[Manifest]:
+        owner = self._owner(detached=options.detached)
+        submitted: list[Submitted] = []
+        with self._store.transaction() as transaction:
+            for manifest in make(transaction):
+                found = prepare(transaction, manifest, options, namespace=self._namespace, owner=owner, now=utc_now())
+                submitted.append(found)
+                if not options.dry_run:
+                    self._add(transaction, found)
+        if not options.dry_run:
+            self._start([one.row.id for one in submitted], detached=options.detached)
+        return [one.manifest for one in submitted]
+
+    def _add(self, transaction: Transaction, submitted: Submitted) -> None:
+        """Store a workflow with its run, which has the active stack."""
+        stack = self._stacks.for_run(transaction, None)
+        transaction.add(submitted.row, replace(submitted.run, stack=stack.name))
+
+    def _owner(self, *, detached: bool) -> str:
+        return "" if detached else self._host().owner
+
+    def _start(self, uids: Sequence[str], *, detached: bool) -> None:
+        if detached:
+            carry_out_detached(uids, home=self._home, db_url=self._db_url)
+        else:
+            for uid in uids:
+                self._host().start(uid)
+
+    def carry_out(self, uids: Sequence[str], ready: Callable[[], None]) -> None:
+        """Take up stored workflows in this process, and return when all have ended."""
+        host = self._host()
+        taken = [uid for uid in uids if host.resume(uid)]
+        ready()
+        for uid in taken:
+            host.wait(uid)
+
+    def lint(self, document: Document, *, given: Iterable[object] = (), strict: bool = True) -> list[Problem]:
+        """What is wrong with a manifest."""
+        with self._store.reader() as reader:
+            library = _Both(GivenTemplates(given), StoredTemplates(reader, self._namespace))
+            return validate(document, library=library, strict=strict)
+
+    # Looking ----------------------------------------------------------------------------------------------------------
+
+    def get(self, name: str, *, uid: str = "", archive: bool = False) -> Manifest:
+        """A workflow with its status."""
+        with self._store.reader() as reader:
+            return whole(self._load(reader, name, uid=uid, archive=archive))
+
+    def find(self, wanted: WorkflowFilter, *, limit: int = 0, after: str = "") -> WorkflowPage:
+        """Workflows that obey the filter, newest first."""
+        with self._store.reader() as reader:
+            return find_workflows(reader, wanted, self._namespace, limit=limit, after=after)
+
+    def wait(self, name: str) -> WorkflowSummary:
+        """Wait for the end of a workflow, wherever it is carried out."""
+        with self._store.reader() as reader:
+            row = self._row(reader, name)
+        if row.finished_at is None:
+            self._expect_alive(row)
+            self._host().wait(row.id)
+        with self._store.reader() as reader:
+            return self._row(reader, row.name, uid=row.id)
+
+    def watch(self, name: str) -> Iterator[Manifest]:
+        """A workflow each time it has changed, until it ends."""
+        with self._store.reader() as reader:
+            row = self._row(reader, name)
+        before: StoredWorkflow | None = None
+        while True:
+            with self._store.reader() as reader:
+                now = reader.load_workflow(row.id)
+            if now is None:
+                return
+            if before is None or (now.state, now.nodes) != (before.state, before.nodes):
+                yield whole(now)
+            if now.row.finished_at is not None:
+                return
+            self._expect_alive(now.row)
+            before = now
+            time.sleep(WATCH_PAUSE)
+
+    def logs(self, name: str, query: LogQuery) -> Iterator[LogEntry]:
+        """What the containers wrote."""
+        with self._store.reader() as reader:
+            stored = self._load(reader, name)
+        manifest = json.loads(stored.row.manifest)
+        logged = LoggedWorkflow(stored.row.id, stored.row.name, whole_spec(manifest), _templates_of(manifest))
+
+        def look() -> tuple[bool, list[Node]]:
+            with self._store.reader() as reader:
+                row = reader.get(WorkflowSummary, stored.row.id)
+                return row is None or row.finished_at is not None, reader.load_nodes(stored.row.id)
+
+        return LogReader(self._home, logged, query).entries(look)
+
+    def fetch_artifact(self, artifact: Mapping[str, Any], target: Path) -> None:
+        """Write the data of an artifact to a file or folder."""
+        artifacts.fetch(
+            artifact,
+            target,
+            store=as_artifact_store(self._stacks.component(ComponentType.ARTIFACT_STORE)),
+            secrets=artifacts.secrets_of(self._objects(), self._namespace),
+        )
+
+    # Changing ---------------------------------------------------------------------------------------------------------
+
+    def delete(self, name: str, *, uid: str = "", archive: bool = False) -> None:
+        """Remove a workflow, its nodes and logs; one that runs is terminated first."""
+        with self._store.reader() as reader:
+            row = self._row(reader, name, uid=uid, archive=archive)
+        if row.finished_at is None:
+            self._host().shut_down(row.id, "Terminate")
+            self._host().wait(row.id)
+        with self._store.transaction() as transaction:
+            runs = transaction.find(Query.of(Run, workflow_uid=row.id))
+            for run in runs:
+                delete_run(transaction, run)
+            transaction.delete_found(Query.of(WorkflowRequest, workflow_uid=row.id))
+            transaction.delete(WorkflowRow, [row.id])
+        shutil.rmtree(logs_folder(self._home, row.id), ignore_errors=True)
+
+    def stop(self, name: str, *, selector: str = "", message: str = "") -> Manifest:
+        """End a workflow and run its exit handler, or fail the Suspend nodes that the selector means."""
+        if selector:
+            return self.set_nodes(name, selector=selector, phase="Failed", message=message)
+        return self._shut_down(name, "Stop")
+
+    def terminate(self, name: str) -> Manifest:
+        """End a workflow at once."""
+        return self._shut_down(name, "Terminate")
+
+    def suspend(self, name: str) -> Manifest:
+        """Start nothing new."""
+        return self._ask(name, lambda _: [SuspendRequested()])
+
+    def resume(self, name: str, *, selector: str = "") -> Manifest:
+        """Go on, and end the waiting Suspend nodes."""
+        return self._ask(
+            name,
+            lambda stored: operations.resume(_workflow(stored), stored.state, stored.nodes, selector=selector),
+        )
+
+    def set_nodes(
+        self, name: str, *, selector: str, phase: str = "", message: str = "", outputs: Mapping[str, str] | None = None
+    ) -> Manifest:
+        """Change the waiting Suspend nodes that a node field selector means."""
+        if not selector:
+            raise UsageError(
+                "'set' only changes suspend nodes, and needs a node field selector to find them.",
+                hint="--node-field-selector displayName=NAME",
+            )
+        if phase and phase not in Phase.__members__.values():
+            raise UsageError(f"There is no phase '{phase}'.", hint=f"The phases are: {', '.join(Phase)}.")
+        return self._ask(
+            name,
+            lambda stored: operations.set_node(
+                _workflow(stored),
+                stored.state,
+                stored.nodes,
+                selector,
+                phase=Phase(phase) if phase else None,
+                message=message,
+                outputs=outputs,
+            ),
+        )
+
+    def retry(
+        self,
+        name: str,
+        *,
+        uid: str = "",
+        restart_successful: bool = False,
+        selector: str = "",
+        parameters: Mapping[str, str] | None = None,
+        detached: bool = False,
+    ) -> Manifest:
+        """Take a failed workflow up again where it failed."""
+        with self._store.transaction() as transaction:
+            stored = self._load(transaction, name, uid=uid, archive=bool(uid))
+            if stored.row.finished_at is None:
+                raise ConflictError(f"The workflow {stored.row.name} has not ended yet ({stored.row.phase}).")
+            row, batch = again.retried(
+                stored, restart_successful=restart_successful, selector=selector, parameters=parameters
+            )
+            row = replace(row, owner=self._owner(detached=detached))
+            self._replace(transaction, row, batch)
+        self._start([row.id], detached=detached)
+        return self.get(row.name, uid=row.id)
+
+    def resubmit(
+        self,
+        name: str,
+        *,
+        uid: str = "",
+        memoized: bool = False,
+        parameters: Mapping[str, str] | None = None,
+        priority: int | None = None,
+        detached: bool = False,
+    ) -> Manifest:
+        """Submit a workflow again as a new one."""
+        with self._store.transaction() as transaction:
+            stored = self._load(transaction, name, uid=uid, archive=bool(uid))
+            submitted, batch = again.resubmitted(
+                transaction,
+                stored,
+                memoized=memoized,
+                parameters=parameters,
+                priority=priority,
+                owner=self._owner(detached=detached),
+            )
+            self._add(transaction, submitted)
+            transaction.save(batch)
+        self._start([submitted.row.id], detached=detached)
+        return submitted.manifest
+
+    # Semaphores -------------------------------------------------------------------------------------------------------
+
+    def set_limit(self, key: str, limit: int, *, config_map: str = "", new: bool = False) -> None:
+        """Say how many may hold a semaphore."""
+        if config_map:
+            objects = self._objects()
+            kind = ObjectKind.CONFIG_MAP
+            try:
+                present = objects.get(kind, config_map)
+            except NotFoundError:
+                if not new:
+                    raise
+                present = {"kind": kind.value, "metadata": {"name": config_map}}
+            objects.apply(limits.with_limit(present, key, limit, new=new))
+            return
+        with self._store.transaction() as transaction:
+            limits.set_stored_limit(transaction, self._namespace, key, limit, new=new)
+
+    def limit(self, key: str, *, config_map: str = "") -> int:
+        """How many may hold a semaphore."""
+        if config_map:
+            return limits.limit_in(self._objects().get(ObjectKind.CONFIG_MAP, config_map), key)
+        with self._store.reader() as reader:
+            return limits.stored_limit(reader, self._namespace, key).limit_count
+
+    def delete_limit(self, key: str, *, config_map: str = "") -> None:
+        """Remove a semaphore's limit."""
+        if config_map:
+            objects = self._objects()
+            present = objects.get(ObjectKind.CONFIG_MAP, config_map)
+            limits.limit_in(present, key)
+            objects.update(limits.without_limit(present, key))
+            return
+        with self._store.transaction() as transaction:
+            limits.delete_stored_limit(transaction, self._namespace, key)
+
+    def _objects(self) -> ObjectService:
+        return ObjectService(self._store, home=self._home, namespace=self._namespace)
+
+    def _replace(self, transaction: Transaction, row: WorkflowRow, batch: WorkflowBatch) -> None:
+        """Write a workflow anew, with no other nodes than those of `batch`."""
+        transaction.delete(WorkflowRow, [row.id])
+        transaction.add(row)
+        transaction.save(batch)
+        for run in transaction.find(Query.of(Run, workflow_uid=row.id)):
+            transaction.update(Run, run.id, status=ExecutionStatus.RUNNING, message="", finished_at=None)
+
+    def _shut_down(self, name: str, strategy: str) -> Manifest:
+        with self._store.reader() as reader:
+            row = self._row(reader, name)
+        if row.finished_at is not None:
+            raise ConflictError(f"Cannot shutdown a completed workflow: {row.name} has ended ({row.phase}).")
+        abandoned = not self._host().is_alive(row.owner)
+        self._host().shut_down(row.id, strategy)
+        if abandoned:
+            # It is ours now, and nobody else's: this process must not end before it has.
+            self._host().wait(row.id)
+        return self.get(row.name, uid=row.id)
+
+    def _ask(self, name: str, make: Callable[[StoredWorkflow], Sequence[Wish]]) -> Manifest:
+        """Leave wishes for the owner of a workflow; if nobody works on it, have it taken up."""
+        with self._store.transaction() as transaction:
+            stored = self._load(transaction, name)
+            if stored.row.finished_at is not None:
+                raise ConflictError(f"The workflow {stored.row.name} has ended already ({stored.row.phase}).")
+            pending = transaction.find(Query.of(WorkflowRequest, workflow_uid=stored.row.id, order="id"))
+            stored.nodes = as_asked(stored.nodes, pending)
+            transaction.add(*requests_for(stored.row.id, make(stored)))
+        if not self._host().is_alive(stored.row.owner):
+            carry_out_detached([stored.row.id], home=self._home, db_url=self._db_url)
+        return whole(stored)
+
+    def _expect_alive(self, row: WorkflowSummary) -> None:
+        if not self._host().is_alive(row.owner):
+            raise ConflictError(
+                f"The process that carried out {row.name} died.",
+                hint=f"Go on: tiphys argo resume {row.name}",
+            )
+
+    def _load(self, reader: Reader, name: str, *, uid: str = "", archive: bool = False) -> StoredWorkflow:
+        row = self._row(reader, name, uid=uid, archive=archive)
+        stored = reader.load_workflow(row.id)
+        if stored is None:
+            raise NotFoundError(f"There is no workflow '{name}'.")
+        return stored
+
+    def _row(self, reader: Reader, name: str, *, uid: str = "", archive: bool = False) -> WorkflowSummary:
+        """A workflow by its uid, its name, or `@latest`; the newest of those that bore a name in the archive."""
+        if uid:
+            found = reader.get(WorkflowSummary, uid)
+            rows = [found] if found is not None else []
+        else:
+            equal: dict[str, Any] = {"workspace": self._namespace}
+            if name != LATEST:
+                equal["name"] = name
+            if not archive:
+                equal["archived"] = False
+            rows = reader.find(Query.of(WorkflowSummary, limit=1, **equal))
+        if not rows:
+            what = (
+                "Nothing was submitted yet" if name == LATEST and not uid else f"There is no workflow '{uid or name}'"
+            )
+            raise NotFoundError(f"{what} in the namespace {self._namespace}.", hint="See them all: tiphys argo list -A")
+        return rows[0]
+
+
+class _Both:
+    """A library of given templates and, after them, the stored ones."""
+
+    complete = True
+
+    def __init__(self, given: GivenTemplates, stored: StoredTemplates) -> None:
+        self._libraries = (given, stored)
+        self.workflow_template = lambda name: self._first("workflow_template", name)
+        self.cluster_workflow_template = lambda name: self._first("cluster_workflow_template", name)
+
+    def _first(self, method: str, name: str) -> Any:
+        return next((found for one in self._libraries if (found := getattr(one, method)(name)) is not None), None)
+
+
+def whole(stored: StoredWorkflow) -> Manifest:
+    """A workflow as Argo's API shows it."""
+    manifest: Manifest = json.loads(stored.row.manifest)
+    state = stored.state
+    spec = manifest.setdefault("spec", {})
+    if state.suspended:
+        spec["suspend"] = True
+    else:
+        spec.pop("suspend", None)
+    if state.shutdown:
+        spec["shutdown"] = state.shutdown
+    manifest["metadata"]["labels"] = labels_of(stored.row)
+    status = workflow_status(_workflow(stored), state, stored.nodes)
+    manifest["status"] = {**(manifest.get("status") or {}), **status}
+    return manifest
+
+
+def _workflow(stored: StoredWorkflow) -> Workflow:
+    return Workflow.from_json_text(stored.row.manifest)
+
+
+def _templates_of(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Templates by name, the workflow's own before those it refers to."""
+    stored = (manifest.get("status") or {}).get("storedTemplates") or {}
+    found = {str(template.get("name")): template for template in stored.values()}
+    return found | {str(template.get("name")): template for template in whole_spec(manifest).get("templates") or ()}

@@ -1,0 +1,408 @@
+"""Workflows in the store: looking at them, asking things of them, ending and repeating them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tiphys._util.times import from_epoch, utc_now
+from tiphys.engine.model import Node, NodeType, Phase, Values, WorkflowState
+from tiphys.errors import ConflictError, NotFoundError, UsageError
+from tiphys.ports.store import WorkflowBatch
+from tiphys.ports.workflows import LogQuery, SubmitOptions, WorkflowFilter
+from tiphys.records.base import Query
+from tiphys.records.runs import ExecutionStatus, Run
+from tiphys.records.workflows import WorkflowOperation, WorkflowRequest, WorkflowRow
+from tiphys.services.workflows import service as service_module
+from tiphys.services.workflows.pods import log_of, pod_name
+
+BEGAN = 1_750_000_000.0
+MAIN = {"name": "main", "container": {"image": "busybox", "command": ["true"]}}
+APPROVE = {
+    "name": "main",
+    "suspend": {},
+    "outputs": {
+        "parameters": [
+            {"name": "ok", "valueFrom": {"supplied": {}}},
+            {"name": "why", "valueFrom": {"supplied": {}, "default": "none"}},
+        ]
+    },
+}
+
+
+@pytest.fixture
+def submit(backend):
+    """Submits a workflow, and carries it to a phase."""
+
+    def call(name="w", phase="Pending", *, template=MAIN, labels=None, seconds=5, nodes=None, **options):
+        manifest = {"metadata": {"labels": labels or {}}, "spec": {"entrypoint": "main", "templates": [template]}}
+        made = backend.workflows.submit(manifest, SubmitOptions(name=name, **options))
+        if phase != "Pending":
+            carry(backend, made["metadata"]["uid"], name, phase, seconds, nodes)
+        return made
+
+    return call
+
+
+def carry(backend, uid, name, phase, seconds=5, nodes=None):
+    ended = Phase(phase).fulfilled
+    state = WorkflowState(uid, name, Phase(phase), "", BEGAN, BEGAN + seconds if ended else None)
+    root = Node(
+        id=name,
+        name=name,
+        display_name=name,
+        type=NodeType.POD,
+        phase=Phase(phase),
+        template="main",
+        started_at=BEGAN,
+        finished_at=BEGAN + seconds if ended else None,
+    )
+    with backend.store.transaction() as transaction:
+        transaction.save(WorkflowBatch(uid, [root] if nodes is None else nodes, state))
+
+
+def waiting(name="w", **changes):
+    values = {
+        "id": name,
+        "name": name,
+        "display_name": name,
+        "type": NodeType.SUSPEND,
+        "phase": Phase.RUNNING,
+        "template": "main",
+        "started_at": BEGAN,
+        **changes,
+    }
+    return Node(**values)
+
+
+def wishes(backend):
+    found = backend.find(Query.of(WorkflowRequest, order="id"))
+    return [(one.operation, one.node_id, one.phase, one.message, dict(one.outputs)) for one in found]
+
+
+# Looking
+
+
+def test_a_workflow_is_shown_with_its_status(backend, submit):
+    submit("w", "Succeeded", labels={"a": "1"})
+    shown = backend.workflows.get("w")
+    assert shown["metadata"]["labels"] == {
+        "a": "1",
+        "workflows.argoproj.io/phase": "Succeeded",
+        "workflows.argoproj.io/completed": "true",
+    }
+    assert (shown["status"]["phase"], shown["status"]["finishedAt"]) == ("Succeeded", "2025-06-15T15:06:45Z")
+    assert shown["status"]["nodes"]["w"]["type"] == "Pod"
+    with pytest.raises(NotFoundError, match="no workflow 'other' in the namespace default"):
+        backend.workflows.get("other")
+
+
+def test_latest_is_the_newest(backend, submit):
+    with pytest.raises(NotFoundError, match="Nothing was submitted"):
+        backend.workflows.get("@latest")
+    submit("first")
+    submit("second")
+    assert backend.workflows.get("@latest")["metadata"]["name"] == "second"
+
+
+def test_what_stands_in_the_state_stands_in_the_specification(backend, submit):
+    made = submit()
+    with backend.store.transaction() as transaction:
+        transaction.update(WorkflowRow, made["metadata"]["uid"], suspended=True, shutdown="Stop")
+    spec = backend.workflows.get("w")["spec"]
+    assert (spec["suspend"], spec["shutdown"]) == (True, "Stop")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        ({}, ["d", "c", "b", "a"]),
+        ({"names": ("a", "d")}, ["d", "a"]),
+        ({"prefix": "b"}, ["b"]),
+        ({"contains": "c"}, ["c"]),
+        ({"phases": ("Failed", "Error")}, ["c"]),
+        ({"completed": True}, ["c", "b"]),
+        ({"completed": False}, ["d", "a"]),
+        ({"labels": "app=x"}, ["c", "a"]),
+        ({"labels": "app=x,workflows.argoproj.io/phase=Failed"}, ["c"]),
+        ({"labels": "workflows.argoproj.io/completed!=true"}, ["d", "a"]),
+        ({"fields": "metadata.name!=a,status.phase=Pending"}, []),
+        ({"finished_before": from_epoch(BEGAN + 60)}, ["b"]),
+        ({"created_after": utc_now() + timedelta(days=1)}, []),
+        ({"resubmitted": True}, ["d"]),
+        ({"archive": True}, ["c", "b"]),
+    ],
+)
+def test_workflows_are_chosen(backend, submit, wanted, names):
+    submit("a", labels={"app": "x"})
+    submit("b", "Succeeded")
+    submit("c", "Failed", labels={"app": "x"}, seconds=120)
+    submit("d", "Running", labels={"workflows.argoproj.io/resubmitted-from-workflow": "z"})
+    assert [row.name for row in backend.workflows.find(WorkflowFilter(**wanted)).items] == names
+
+
+def test_a_list_comes_in_pages(backend, submit):
+    for name in ("a", "b", "c"):
+        submit(name)
+    first = backend.workflows.find(WorkflowFilter(), limit=2)
+    rest = backend.workflows.find(WorkflowFilter(), limit=2, after=first.next)
+    assert [row.name for row in first.items] == ["c", "b"]
+    assert [row.name for row in rest.items] == ["a"]
+    assert rest.next == ""
+
+
+def test_namespaces_are_apart(backend, submit):
+    submit("here")
+    team = backend.workflows.in_namespace("team")
+    team.submit({"spec": {"entrypoint": "main", "templates": [MAIN]}}, SubmitOptions(name="there"))
+    assert [row.name for row in team.find(WorkflowFilter()).items] == ["there"]
+    found = backend.workflows.find(WorkflowFilter(all_namespaces=True)).items
+    assert [(row.workspace, row.name) for row in found] == [("team", "there"), ("default", "here")]
+
+
+def test_what_only_the_archive_has(backend, submit):
+    made = submit("w", "Succeeded")
+    uid = made["metadata"]["uid"]
+    with backend.store.transaction() as transaction:
+        transaction.update(WorkflowRow, uid, archived=True)
+    assert backend.workflows.find(WorkflowFilter()).items == []
+    with pytest.raises(NotFoundError):
+        backend.workflows.get("w")
+    assert backend.workflows.get("w", archive=True)["metadata"]["uid"] == uid
+    submit("w")  # the name is free again
+    assert [row.id for row in backend.workflows.find(WorkflowFilter(archive=True)).items] == [uid]
+    assert [run.name for run in backend.find(Query.of(Run, order="id"))] == ["w", f"w-{_uid(backend)[-6:]}"]
+
+
+def _uid(backend):
+    return backend.workflows.get("w")["metadata"]["uid"]
+
+
+def test_waiting_for_one_that_has_ended(backend, submit):
+    submit("w", "Failed")
+    assert backend.workflows.wait("w").phase == "Failed"
+
+
+def test_waiting_for_one_that_nobody_carries_out(backend, submit, host):
+    submit("w", "Running")
+    host.alive.clear()
+    with pytest.raises(ConflictError, match="process that carried out w died"):
+        backend.workflows.wait("w")
+
+
+def test_a_workflow_is_shown_as_often_as_it_changes(backend, submit, monkeypatch):
+    made = submit("w", "Running")
+    later = iter(["Running", "Succeeded"])
+    monkeypatch.setattr(
+        service_module.time, "sleep", lambda _: carry(backend, made["metadata"]["uid"], "w", next(later))
+    )
+    assert [one["status"]["phase"] for one in backend.workflows.watch("w")] == ["Running", "Succeeded"]
+
+
+# Ending
+
+
+@pytest.mark.parametrize(("verb", "strategy"), [("stop", "Stop"), ("terminate", "Terminate")])
+def test_the_host_is_asked_to_end_a_workflow(backend, submit, host, verb, strategy):
+    made = submit("w", "Running")
+    getattr(backend.workflows, verb)("w")
+    assert host.shut == [(made["metadata"]["uid"], strategy)]
+
+
+@pytest.mark.parametrize("verb", ["stop", "terminate", "suspend", "resume"])
+def test_what_has_ended_stays(backend, submit, verb):
+    submit("w", "Succeeded")
+    with pytest.raises(ConflictError, match=r"w has ended"):
+        getattr(backend.workflows, verb)("w")
+
+
+def test_a_deleted_workflow_leaves_nothing(backend, submit):
+    made = submit("w", "Succeeded")
+    uid = made["metadata"]["uid"]
+    log = log_of(backend.home, uid, "w")
+    log.parent.mkdir(parents=True)
+    log.write_text("line\n")
+    backend.workflows.delete("w")
+    assert backend.find(Query.of(Run)) == []
+    assert backend.find(Query.of(WorkflowRow)) == []
+    assert not log.parent.exists()
+    with pytest.raises(NotFoundError):
+        backend.workflows.delete("w")
+
+
+def test_a_running_workflow_is_terminated_before_it_is_deleted(backend, submit, host):
+    made = submit("w", "Running")
+    backend.workflows.delete("w")
+    assert host.shut == [(made["metadata"]["uid"], "Terminate")]
+    assert backend.find(Query.of(WorkflowRow)) == []
+
+
+# Wishes
+
+
+def test_suspend_and_resume_are_left_for_the_owner(backend, submit):
+    submit("w", "Running")
+    backend.workflows.suspend("w")
+    backend.workflows.resume("w")
+    assert wishes(backend) == [
+        (WorkflowOperation.SUSPEND, "", None, None, {}),
+        (WorkflowOperation.RESUME, "", None, None, {}),
+    ]
+
+
+def test_a_node_that_waits_for_values_is_not_resumed_without_them(backend, submit):
+    submit("w", "Running", template=APPROVE, nodes=[waiting()])
+    with pytest.raises(UsageError, match="raw output parameter 'ok' has not been set"):
+        backend.workflows.resume("w", selector="displayName=w")
+    backend.workflows.set_nodes("w", selector="displayName=w", outputs={"ok": "yes"})
+    # The owner has not granted it yet, and what follows relies on it.
+    backend.workflows.resume("w", selector="displayName=w")
+    assert wishes(backend) == [
+        (WorkflowOperation.SET, "w", None, None, {"ok": "yes"}),
+        (WorkflowOperation.SET, "w", "Succeeded", None, {"why": "none"}),
+    ]
+
+
+def test_a_waiting_node_is_stopped_by_a_selector(backend, submit, host):
+    submit("w", "Running", template=APPROVE, nodes=[waiting(outputs=Values())])
+    backend.workflows.stop("w", selector="displayName=w", message="not now")
+    assert wishes(backend) == [(WorkflowOperation.SET, "w", "Failed", "not now", {})]
+    assert host.shut == []
+    with pytest.raises(UsageError, match="no suspend nodes matching"):
+        backend.workflows.stop("w", selector="displayName=other")
+
+
+def test_setting_needs_a_selector_and_a_phase_that_exists(backend, submit):
+    submit("w", "Running", template=APPROVE, nodes=[waiting()])
+    with pytest.raises(UsageError, match="needs a node field selector"):
+        backend.workflows.set_nodes("w", selector="", phase="Failed")
+    with pytest.raises(UsageError, match="no phase 'Done'"):
+        backend.workflows.set_nodes("w", selector="displayName=w", phase="Done")
+    assert wishes(backend) == []
+
+
+def test_a_workflow_that_nobody_carries_out_is_taken_up_to_grant_a_wish(backend, submit, host, monkeypatch):
+    made = submit("w", "Running")
+    host.alive.clear()
+    taken = []
+    monkeypatch.setattr(service_module, "carry_out_detached", lambda uids, **_: taken.append(uids))
+    backend.workflows.resume("w")
+    assert taken == [[made["metadata"]["uid"]]]
+
+
+# Again
+
+
+def test_a_failed_workflow_is_taken_up_again(backend, submit, host):
+    made = submit("w", "Failed")
+    uid = made["metadata"]["uid"]
+    again = backend.workflows.retry("w")
+    assert (again["metadata"]["uid"], again["status"]["phase"]) == (uid, "Running")
+    assert host.started == [uid, uid]
+    (row,) = backend.find(Query.of(WorkflowRow))
+    assert (row.owner, row.finished_at) == (host.owner, None)
+    (run,) = backend.find(Query.of(Run))
+    assert (run.status, run.finished_at) == (ExecutionStatus.RUNNING, None)
+
+
+@pytest.mark.parametrize(("phase", "error"), [("Running", ConflictError), ("Succeeded", UsageError)])
+def test_what_cannot_be_retried(backend, submit, phase, error):
+    submit("w", phase)
+    with pytest.raises(error):
+        backend.workflows.retry("w")
+
+
+def test_a_workflow_is_submitted_again(backend, submit, host):
+    submit("w", "Succeeded", labels={"a": "1"})
+    again = backend.workflows.resubmit("w", parameters={"p": "2"}, priority=7)
+    metadata = again["metadata"]
+    assert metadata["name"].startswith("w-")
+    assert metadata["labels"] == {"a": "1", "workflows.argoproj.io/resubmitted-from-workflow": "w"}
+    assert again["spec"]["arguments"]["parameters"] == [{"name": "p", "value": "2"}]
+    assert again["spec"]["priority"] == 7
+    assert host.started[-1] == metadata["uid"]
+    with pytest.raises(UsageError, match="must be Failed/Error"):
+        backend.workflows.resubmit("w", memoized=True)
+
+
+def test_a_memoized_one_begins_with_what_succeeded(backend, submit):
+    dag = {"name": "main", "dag": {"tasks": [{"name": "a", "template": "t"}, {"name": "b", "template": "t"}]}}
+    manifest = {"spec": {"entrypoint": "main", "templates": [dag, {**MAIN, "name": "t"}]}}
+    uid = backend.workflows.submit(manifest, SubmitOptions(name="w"))["metadata"]["uid"]
+    root = waiting(type=NodeType.DAG, phase=Phase.FAILED, finished_at=BEGAN + 5)
+    tasks = [
+        waiting(
+            id=f"w-{task}",
+            name=f"w.{task}",
+            display_name=task,
+            task_name=task,
+            template="t",
+            type=NodeType.POD,
+            phase=phase,
+            boundary_id="w",
+            finished_at=BEGAN + 4,
+        )
+        for task, phase in (("a", Phase.SUCCEEDED), ("b", Phase.FAILED))
+    ]
+    carry(backend, uid, "w", "Failed", nodes=[root, *tasks])
+    again = backend.workflows.resubmit("w", memoized=True)
+    shown = backend.workflows.get(again["metadata"]["name"])
+    nodes = {node["displayName"]: node["phase"] for node in shown["status"]["nodes"].values()}
+    assert shown["status"]["phase"] == "Running"
+    assert nodes["a"] == "Succeeded"
+    assert "b" not in nodes
+
+
+# Logs
+
+
+def test_logs_of_a_workflow(backend, submit):
+    uid = submit("w", "Succeeded")["metadata"]["uid"]
+    log_of(backend.home, uid, "w").parent.mkdir(parents=True)
+    log_of(backend.home, uid, "w").write_bytes(b"one\ntwo\n\xff last")
+    log_of(backend.home, uid, "w", "side").write_text("aside\n")
+
+    def lines(**query):
+        return [(one.pod, one.content) for one in backend.workflows.logs("w", LogQuery(**query))]
+
+    assert lines() == [("w", "one"), ("w", "two"), ("w", "\ufffd last")]
+    assert lines(tail=1) == [("w", "\ufffd last")]
+    assert lines(tail=0) == []
+    assert lines(grep="^t") == [("w", "two")]
+    assert lines(container="side") == [("w", "aside")]
+    assert lines(container="none") == []
+    assert lines(pod="w", follow=True) == lines()
+    assert lines(since=utc_now() + timedelta(hours=1)) == []
+    assert lines(labels="workflows.argoproj.io/workflow=w") == lines()
+    assert lines(labels="app=x") == []
+    with pytest.raises(NotFoundError, match="no pod 'p'"):
+        lines(pod="p")
+    with pytest.raises(UsageError, match="not a regular expression"):
+        lines(grep="(")
+
+
+def test_lines_that_are_being_written_come_when_they_are_whole(backend, submit, monkeypatch):
+    uid = submit("w", "Running")["metadata"]["uid"]
+    log = log_of(backend.home, uid, "w")
+    log.parent.mkdir(parents=True)
+    log.write_text("one\ntw")
+    texts = iter(["o\nthree\n", "end"])
+
+    def later(_):
+        with log.open("a") as file:
+            file.write(next(texts))
+        if log.read_text().endswith("end"):
+            carry(backend, uid, "w", "Succeeded")
+
+    monkeypatch.setattr("tiphys.services.workflows.logs.time.sleep", later)
+    found = [one.content for one in backend.workflows.logs("w", LogQuery(follow=True))]
+    assert found == ["one", "two", "three", "end"]
+
+
+@pytest.mark.parametrize(
+    ("node_id", "template", "name"),
+    [("w", "main", "w"), ("w-123", "t", "w-t-123"), ("w-123", "", "w-123"), ("w-9", "x" * 300, f"w-{'x' * 240}-9")],
+)
+def test_names_of_pods(node_id, template, name):
+    assert pod_name("w", node_id, template) == name
