@@ -6,16 +6,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 XDIST ?= 2
 
-.PHONY: help demo test lint check bench format clean
+.PHONY: help demo test lint check bench conformance format clean
 
 help:
-	@echo "make demo    set up, and run the quickstart on real data"
-	@echo "make test    set up, and run the gates and all tests"
-	@echo "make lint    the gates alone: ruff, mypy, import-linter"
-	@echo "make check   the tests alone"
-	@echo "make bench   measure against the budgets (minutes)"
-	@echo "make format  let ruff format and fix"
-	@echo "make clean   remove the environment and all caches of this folder"
+	@echo "make demo         set up, and run the quickstart on real data"
+	@echo "make test         set up, and run the gates and all tests"
+	@echo "make lint         the gates alone: ruff, mypy, import-linter"
+	@echo "make check        the tests alone"
+	@echo "make conformance  run Argo's examples on this machine (minutes)"
+	@echo "make bench        measure against the budgets (minutes)"
+	@echo "make format       let ruff format and fix"
+	@echo "make clean        remove the environment and all caches of this folder"
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Python is not installed: Tiphys needs Python 3.11 or newer." >&2; exit 1; }
@@ -48,6 +49,10 @@ lint: $(VENV)/.test
 check: $(VENV)/.test
 	@bash scripts/ensure_packages.sh
 	$(BIN)/python -m pytest -n $(XDIST) --dist worksteal
+
+conformance: $(VENV)/.test
+	@bash scripts/ensure_packages.sh
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench

@@ -6,9 +6,13 @@ set -euo pipefail
 # One line a package: its name, a command of it, and where Debian keeps that command off the search path.
 packages='
 bubblewrap  bwrap   /usr/bin/bwrap
+busybox-static  busybox  /bin/busybox
+catatonit   catatonit  /usr/libexec/podman/catatonit
 busybox     busybox /bin/busybox
 git         git     /usr/bin/git
+podman      podman  /usr/bin/podman
 postgresql  initdb  /usr/lib/postgresql/*/bin/initdb
+runc        runc    /usr/sbin/runc
 '
 
 # Azurite is not Debian's; it goes beside the Python environment.

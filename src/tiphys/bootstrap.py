@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from tiphys.controller.loop import Controller
 from tiphys.controller.owner import this_process
@@ -113,24 +114,25 @@ def _leaf_runner(kind: str, *, sandboxed: bool, backend: LocalBackend) -> Runner
     """The runner of a kind of leaf; what carries out containers is imported when the first one is met."""
     if kind == STEP:
         return ProcessRunner(backend.home)
-    from tiphys.integrations.local.pods.runner import PodRunner
     from tiphys.plugins.artifact_drivers import ArtifactDrivers
 
-    if kind not in POD_KINDS:
-        raise UsageError(f"There is no runner for templates of kind '{kind}'.")
     def secret(selector: SecretKeySelector) -> str | None:
         values = backend.objects.secret(backend.workspace, selector.name or "") or {}
         found = values.get(selector.key or "")
         return None if found is None else found.decode()
 
     store = as_artifact_store(backend.stacks.component(ComponentType.ARTIFACT_STORE))
-    return PodRunner(
-        backend.home,
-        flavour="sandbox" if sandboxed else "process",
-        store=store,
-        objects=backend.objects,
-        drivers=ArtifactDrivers(secret),
-    )
+    flavour: Literal["sandbox", "process"] = "sandbox" if sandboxed else "process"
+    drivers = ArtifactDrivers(secret, backend.home / "repository")
+    if kind in POD_KINDS:
+        from tiphys.integrations.local.pods.runner import PodRunner
+
+        return PodRunner(backend.home, flavour=flavour, store=store, objects=backend.objects, drivers=drivers)
+    from tiphys.integrations.local.agents.runner import AgentRunner
+    from tiphys.services.workflows.resource_actions import ResourceActions
+
+    actions = ResourceActions(backend.objects, backend.workflows, runner=flavour)
+    return AgentRunner(actions=actions, secrets=backend.objects.secret, store=store, sources=drivers)
 
 
 def close_backends(home: Path) -> None:

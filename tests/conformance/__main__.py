@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from tests.conformance.suite import Case, cases, stored
 from tiphys.bootstrap import make_backend, read_settings
@@ -51,7 +52,7 @@ def carry_out(backend: Backend, case: Case, *, runner: str, timeout: float) -> R
         found = backend.workflows.get(name)["status"]
         phase, passed = found.get("phase"), time.monotonic() - start
         if phase in ("Succeeded", "Failed", "Error"):
-            return Result(case, phase, found.get("message") or _first_problem(found), passed)
+            return Result(case, phase, "" if phase == "Succeeded" else _problem(found), passed)
         nodes = (found.get("nodes") or {}).values()
         open_ones = {node["type"] for node in nodes if node.get("phase") in ("Running", "Pending")}
         if "Suspend" in open_ones and case.expected == "Suspended":
@@ -64,11 +65,11 @@ def carry_out(backend: Backend, case: Case, *, runner: str, timeout: float) -> R
         time.sleep(0.1)
 
 
-def _first_problem(status: dict[str, object]) -> str:
-    nodes = status.get("nodes")
-    if not isinstance(nodes, dict):
-        return ""
-    return next((node["message"] for node in nodes.values() if node.get("message")), "")
+def _problem(status: dict[str, Any]) -> str:
+    """What a failed leaf says, or the workflow."""
+    nodes = [node for node in (status.get("nodes") or {}).values() if node.get("phase") in ("Failed", "Error")]
+    told = [node["message"] for node in nodes if node.get("message") and node["type"] in ("Pod", "HTTP", "Plugin")]
+    return told[0] if told else status.get("message") or ""
 
 
 def main() -> int:

@@ -8,12 +8,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from tiphys.engine.events import TaskFinished
+from tiphys.engine.events import TaskFinished, TaskProgressed, TaskReady
 from tiphys.engine.model import Phase, Values
 from tiphys.errors import ArtifactMissingError
 from tiphys.integrations.local.artifact_store import LocalArtifactStore
 from tiphys.integrations.local.config import LocalArtifactStoreConfig
-from tiphys.integrations.local.pods.runner import PodProgress, PodReady, PodRunner
+from tiphys.integrations.local.pods.runner import PodRunner
 from tiphys.ports.runner import Task
 
 LONG = 60.0
@@ -69,7 +69,7 @@ class PodDesk:
         self.store = LocalArtifactStore(name="s", config=LocalArtifactStoreConfig(path=str(home / "artifacts")))
         self.cluster = Cluster(home)
         self.drivers = FolderDrivers(home / "s3")
-        self.news: queue.SimpleQueue[PodReady | PodProgress] = queue.SimpleQueue()
+        self.news: queue.SimpleQueue[TaskReady | TaskProgressed] = queue.SimpleQueue()
         self.reports: queue.SimpleQueue[TaskFinished] = queue.SimpleQueue()
         self.numbers: Iterator[int] = count()
         self.runner = self.make_runner()
@@ -81,7 +81,6 @@ class PodDesk:
             store=self.store,
             objects=self.cluster,
             drivers=self.drivers,
-            notify=self.news.put,
         )
 
     def task(self, body: Mapping[str, Any], *, artifacts: Any = None, name: str | None = None, **context: Any) -> Task:
@@ -99,8 +98,14 @@ class PodDesk:
 
     def launch(self, body: Mapping[str, Any], **rest: Any) -> Task:
         task = self.task(body, **rest)
-        self.runner.launch(task, self.reports.put)
+        self.runner.launch(task, self.report)
         return task
+
+    def report(self, event: TaskFinished | TaskReady | TaskProgressed) -> None:
+        if isinstance(event, TaskFinished):
+            self.reports.put(event)
+        else:
+            self.news.put(event)
 
     def next_report(self) -> TaskFinished:
         return self.reports.get(timeout=LONG)

@@ -228,8 +228,8 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_artifact_as_json(moto: Moto, bucket: str, file: Path) -> None:
-    drivers = ArtifactDrivers(secrets_of(KEYS))
+def test_an_artifact_as_json(moto: Moto, bucket: str, file: Path, tmp_path: Path) -> None:
+    drivers = ArtifactDrivers(secrets_of(KEYS), tmp_path / "repository")
     artifact = s3_artifact(moto, bucket, "a").to_json()
     assert drivers.save(file, artifact) == artifact
     drivers.fetch(artifact, file.with_name("into"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import threading
 import time
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 from tests.integration.pod_desk import LONG, PodDesk, shell
 
+from tiphys.engine.events import TaskProgressed, TaskReady
 from tiphys.engine.model import Phase
 from tiphys.integrations.local.pods import runner
-from tiphys.integrations.local.pods.runner import PodProgress, PodReady
+from tiphys.integrations.local.pods.folder import PodFolder
 from tiphys.integrations.local.pods.sandbox import sandboxing
 from tiphys.testing.runner_contract import wait_until
 
@@ -201,9 +203,9 @@ class TestCancelling:
     def test_one_id_is_carried_out_once(self, desk: PodDesk, tmp_path: Path) -> None:
         noted = tmp_path / "noted"
         task = desk.launch(shell("sleep 0.2; echo x"), log=str(noted))
-        desk.runner.launch(task, desk.reports.put)
+        desk.runner.launch(task, desk.report)
         first = desk.next_report()
-        desk.runner.launch(task, desk.reports.put)
+        desk.runner.launch(task, desk.report)
         assert desk.next_report() == first
         assert noted.read_text() == "x\n"
 
@@ -306,20 +308,20 @@ class TestPods:
             "readinessProbe": {**probe, "periodSeconds": 0.1, "timeoutSeconds": 5},
         }
         task = desk.launch({"container": container, "daemon": True})
-        assert desk.news.get(timeout=LONG) == PodReady(task.id, "127.0.0.1")
+        assert desk.news.get(timeout=LONG) == TaskReady(task.id, "127.0.0.1")
         desk.runner.cancel(task.id, 5)
         assert desk.result("echo 1") == "1"
 
     def test_a_daemon_that_ends_by_itself_has_failed(self, desk: PodDesk) -> None:
         task = desk.launch({**shell("sleep 0.3"), "daemon": True})
-        assert desk.news.get(timeout=LONG) == PodReady(task.id)
+        assert desk.news.get(timeout=LONG) == TaskReady(task.id, "127.0.0.1")
         finished = desk.next_report()
         assert finished.phase is Phase.FAILED
         assert "daemon" in finished.message
 
     def test_progress_is_told(self, desk: PodDesk) -> None:
         task = desk.launch(shell("echo 1/4 > $ARGO_PROGRESS_FILE; sleep 1000"))
-        assert desk.news.get(timeout=LONG) == PodProgress(task.id, "1/4")
+        assert desk.news.get(timeout=LONG) == TaskProgressed(task.id, "1/4")
         desk.runner.cancel(task.id, 0)
 
 
@@ -562,6 +564,22 @@ def test_files_that_their_owner_may_not_change_are_removed(box: PodDesk) -> None
     box.result("mkdir -p /d/e; touch /d/e/f; chmod 0 /d/e /d; echo 1")
     pods = box.home / "pods"
     wait_until(lambda: not any((each / "root-main").exists() for each in pods.iterdir() if each.name != "bin"))
+
+
+def test_what_is_old_is_removed_unless_it_runs(tmp_path: Path) -> None:
+    first, second = PodDesk(tmp_path, "process"), PodDesk(tmp_path, "process")
+    ended = first.run(shell("echo 1"))
+    running = first.launch(shell("sleep 1000"))
+    folder = PodFolder(str(tmp_path), running.id)
+    wait_until(folder.server)
+    for path in (tmp_path / "pods").iterdir():
+        os.utime(path, (0, 0))
+    second.sh("true", name="other")
+    wait_until(lambda: not PodFolder(str(tmp_path), ended.task_id).exists())
+    assert folder.exists()
+    assert Path(folder.path).is_dir()
+    first.runner.close()
+    second.runner.close()
 
 
 def test_sandboxes_in_a_namespace_for_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

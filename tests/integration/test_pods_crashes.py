@@ -16,11 +16,10 @@ from typing import Any
 import pytest
 from tests.integration.pod_desk import LONG, PodDesk, shell
 
-from tiphys.engine.events import TaskFinished
+from tiphys.engine.events import TaskFinished, TaskReady
 from tiphys.engine.model import Phase
 from tiphys.integrations.local.pods.folder import PodFolder
 from tiphys.integrations.local.pods.processes import children_of
-from tiphys.integrations.local.pods.runner import PodReady
 from tiphys.testing.runner_contract import wait_until
 
 FLAVOURS = ["process", "sandbox"]
@@ -166,7 +165,7 @@ def test_what_an_engine_left_is_taken_up(orphans: PodDesk) -> None:
     wait_until(lambda: all(PodFolder(str(orphans.home), task.id).server() for task in tasks))
     kill(engine)
     assert go.is_dir()
-    found = orphans.runner.reattach([*tasks, unknown], orphans.reports.put)
+    found = orphans.runner.reattach([*tasks, unknown], orphans.report)
     assert found == {task.id for task in tasks}
     told = {}
     for _ in range(2):
@@ -194,12 +193,12 @@ def test_what_a_pod_was_made_of_may_be_gone_when_it_is_taken_up(box: PodDesk) ->
     folder = PodFolder(str(box.home), task.id)
     collected = box.runner._collect
     box.runner._collect = lambda job, result: None  # type: ignore[method-assign]  # it dies before that
-    box.runner.launch(task, box.reports.put)
+    box.runner.launch(task, box.report)
     wait_until(folder.result)
     box.runner._collect = collected  # type: ignore[method-assign]
     box.cluster.secrets.clear()
     second = box.make_runner()
-    assert second.reattach([task], box.reports.put) == {task.id}
+    assert second.reattach([task], box.report) == {task.id}
     finished = box.next_report()
     second.close()
     assert finished.phase is Phase.SUCCEEDED, finished.message
@@ -214,7 +213,7 @@ def test_a_launch_repeated_by_another_engine_changes_nothing(orphans: PodDesk, t
     folder = PodFolder(str(orphans.home), task.id)
     wait_until(folder.server)
     first = folder.server()
-    orphans.runner.launch(task, orphans.reports.put)
+    orphans.runner.launch(task, orphans.report)
     finished = orphans.next_report()
     assert finished.outputs is not None
     assert finished.outputs.result == "n0"
@@ -228,8 +227,8 @@ def test_a_daemon_of_another_engine_is_ready(orphans: PodDesk) -> None:
     task = orphans.task(body, name="n0")
     wait_until(lambda: PodFolder(str(orphans.home), task.id).is_ready())
     kill(engine)
-    assert orphans.runner.reattach([task], orphans.reports.put) == {task.id}
-    assert orphans.news.get(timeout=LONG) == PodReady(task.id)
+    assert orphans.runner.reattach([task], orphans.report) == {task.id}
+    assert orphans.news.get(timeout=LONG) == TaskReady(task.id, "127.0.0.1")
 
 
 def test_engine_and_pod_server_die_together(orphans: PodDesk) -> None:
@@ -247,7 +246,7 @@ def test_engine_and_pod_server_die_together(orphans: PodDesk) -> None:
             os.kill(pid, signal.SIGKILL)
         kill(engine)
         wait_until(lambda server=server: not server.is_alive())
-        assert orphans.runner.reattach([task], orphans.reports.put) == set()
+        assert orphans.runner.reattach([task], orphans.report) == set()
         wait_until(lambda mark=mark: not is_marked(f"MARK={mark}"))
         assert not folder.exists()
 

@@ -9,27 +9,25 @@ times since the last one are looked up in the schedule, so a process that slept 
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
-from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Any
 
+from tiphys._util.canonical import canonical_json
 from tiphys._util.times import from_epoch, rfc3339, to_epoch
 from tiphys.controller.cleaning import Cleaner
 from tiphys.engine.expressions import evaluate_condition, evaluate_text
 from tiphys.engine.model import Phase
 from tiphys.errors import AlreadyExistsError, ConflictError, ExpressionError, NotFoundError, SpecError, TiphysError
 from tiphys.lang import tags, when
-from tiphys.lang.cron import parse_schedule
-from tiphys.ports.backend import Manifest, SubmitOptions
+from tiphys.lang.cron import Schedule, parse_schedule
 from tiphys.ports.clock import Clock
 from tiphys.ports.store import Transaction
-from tiphys.records.base import Query, Where
+from tiphys.ports.workflows import Manifest, SubmitOptions
+from tiphys.records.base import Query
 from tiphys.records.objects import ObjectKind, StoredObject, objects_of
 from tiphys.records.workflows import WorkflowSummary
 from tiphys.services.backend import LocalBackend
@@ -92,49 +90,46 @@ class Refuse:
     """A time cannot be decided on; the condition says why."""
 
     scheduled: datetime
-    condition: Literal["SubmissionError", "SpecError"]
+    condition: str
     message: str
 
 
 Decision = Start | Terminate | Stop | Skip | Refuse
 
 
-def times_due(
-    cron: CronWorkflow, *, since: datetime, now: datetime, zone: tzinfo = UTC, catch_up: bool = False
-) -> list[datetime]:
-    """Times for which it is to be decided whether a run starts; of each schedule one at most, each time once.
+def times_between(cron: CronWorkflow, since: datetime, now: datetime, zone: tzinfo = UTC) -> list[datetime]:
+    """Times that came after `since` and have come now: of each schedule the latest, each time once.
 
     Args:
         cron: The schedule.
-        since: What came up to here has been dealt with.
-        now: The present; a time equal to it has come.
+        since: Aware.
+        now: Aware; a time equal to it has come.
         zone: Of the fields, where neither the object nor the schedule names a time zone.
-        catch_up: Whether a run may be missing that was due before `since`. The latest one is caught up, if something
-            ran before by the same schedules and its time is less than `startingDeadlineSeconds` ago.
 
     Raises:
         ExpressionError: a schedule cannot be read.
     """
+    found = [schedule.latest(since.astimezone(zone), now + _TICK) for schedule in _schedules(cron)]
+    return sorted({moment.astimezone(UTC) for moment in found if moment is not None})
+
+
+def missed_run(cron: CronWorkflow, now: datetime, zone: tzinfo = UTC) -> datetime | None:
+    """The run that may be caught up: the latest one since the last run, by the same schedules as that one.
+
+    It must be less than `startingDeadlineSeconds` ago (as `shouldOutstandingWorkflowsBeRun` of operator.go). Raises as
+    `times_between`.
+    """
     spec, last = _spec(cron), last_scheduled(cron)
-
-    def latest(after: datetime) -> list[datetime]:
-        schedules = [parse_schedule(text, spec.timezone or "") for text in spec.schedules or ()]
-        found = [schedule.latest(after.astimezone(zone), now + _TICK) for schedule in schedules]
-        return [moment.astimezone(UTC) for moment in found if moment is not None]
-
-    times = set(latest(since))
-    if catch_up and last is not None and _annotations(cron).get(LAST_SCHEDULE) == schedule_text(spec):
-        missed = max((moment for moment in latest(last) if moment < now), default=None)
-        if missed is not None and now < missed + timedelta(seconds=spec.starting_deadline_seconds or 0):
-            times.add(missed)
-    return sorted(moment for moment in times if last is None or not moment <= last <= now)
+    if last is None or _annotations(cron).get(LAST_SCHEDULE) != schedule_text(spec):
+        return None
+    times = times_between(cron, last, now - _TICK, zone)
+    deadline = spec.starting_deadline_seconds or 0
+    return times[-1] if times and (now - times[-1]).total_seconds() < deadline else None
 
 
 def next_due(cron: CronWorkflow, since: datetime, zone: tzinfo = UTC) -> datetime:
     """The first time after `since`; the end of all times if there is none."""
-    spec = _spec(cron)
-    schedules = [parse_schedule(text, spec.timezone or "") for text in spec.schedules or ()]
-    found = [schedule.next(since.astimezone(zone)) for schedule in schedules]
+    found = [schedule.next(since.astimezone(zone)) for schedule in _schedules(cron)]
     return min((moment for moment in found if moment is not None), default=_NEVER)
 
 
@@ -144,12 +139,15 @@ def due(cron: CronWorkflow, active: Sequence[str], times: Iterable[datetime], no
     Args:
         cron: The schedule with its status.
         active: Names of its workflows that have not ended.
-        times: As `times_due` gives them.
-        now: The present, for expressions.
+        times: In order; those up to the last run are passed over: another process has started it.
+        now: The present.
     """
     decisions: list[Decision] = []
     running = list(active)
     for scheduled in times:
+        last = last_scheduled(cron)
+        if last is not None and scheduled <= last <= now:
+            continue
         found = _decide(cron, running, scheduled, now)
         decisions += found
         for decision in found:
@@ -198,10 +196,9 @@ def is_wanted(cron: CronWorkflow, now: datetime) -> bool:
     if not text:
         return True
     known = variables(cron)
-    seed = _seed(cron)
 
     def evaluate(source: str) -> str:
-        return evaluate_text(source, known, now=to_epoch(now), seed=seed)
+        return evaluate_text(source, known, now=to_epoch(now), seed=_name(cron))
 
     def look_up(name: str) -> str | None:
         value = known.get(name)
@@ -221,13 +218,9 @@ def is_over(cron: CronWorkflow, now: datetime) -> bool:
     strategy = _spec(cron).stop_strategy
     if strategy is None:
         return False
-    return evaluate_condition(
-        strategy.expression or "",
-        variables(cron),
-        now=to_epoch(now),
-        seed=_seed(cron),
-        where="spec.stopStrategy.expression",
-    )
+    place = "spec.stopStrategy.expression"
+    known = variables(cron)
+    return evaluate_condition(strategy.expression or "", known, now=to_epoch(now), seed=_name(cron), where=place)
 
 
 def variables(cron: CronWorkflow) -> dict[str, Any]:
@@ -237,8 +230,8 @@ def variables(cron: CronWorkflow) -> dict[str, Any]:
     return {
         "cronworkflow.name": _name(cron),
         "cronworkflow.namespace": (metadata and metadata.namespace) or "",
-        "cronworkflow.labels.json": _json(labels),
-        "cronworkflow.annotations.json": _json(annotations),
+        "cronworkflow.labels.json": canonical_json(labels),
+        "cronworkflow.annotations.json": canonical_json(annotations),
         "cronworkflow.failed": status.failed or 0,
         "cronworkflow.succeeded": status.succeeded or 0,
         "cronworkflow.lastScheduledTime": last_scheduled(cron),
@@ -253,10 +246,8 @@ def variables(cron: CronWorkflow) -> dict[str, Any]:
 def reconciled(cron: CronWorkflow, children: Iterable[WorkflowSummary], now: datetime) -> CronWorkflow:
     """The schedule with what has become of its workflows: which are active, how many ended well and how many did not.
 
-    An ended workflow is counted when it leaves the active ones, so once.
-
-    Raises:
-        ExpressionError: the stopStrategy cannot be evaluated.
+    An ended workflow is counted when it leaves the active ones, so once. A stopStrategy that cannot be evaluated is
+    told when the next time has come (`due`).
     """
     status, found = _status(cron), {child.id: child for child in children}
     before = {str(one.get("uid")): one for one in status.active or ()}
@@ -275,7 +266,10 @@ def reconciled(cron: CronWorkflow, children: Iterable[WorkflowSummary], now: dat
         succeeded=(status.succeeded or 0) + counted.count(Phase.SUCCEEDED),
         failed=(status.failed or 0) + counted.count(Phase.FAILED) + counted.count(Phase.ERROR),
     )
-    return stopped(changed) if counted and is_over(changed, now) else changed
+    with suppress(ExpressionError):
+        if counted and is_over(changed, now):
+            return stopped(changed)
+    return changed
 
 
 def started(cron: CronWorkflow, workflow: Manifest | None, scheduled: datetime) -> CronWorkflow:
@@ -297,7 +291,7 @@ def started(cron: CronWorkflow, workflow: Manifest | None, scheduled: datetime) 
 def refused(cron: CronWorkflow, condition: str, message: str) -> CronWorkflow:
     """The schedule after a time could not be decided on, or a run not be submitted."""
     status = _status(cron)
-    conditions = [*_conditions(status, condition), Condition(type=condition, status="True", message=message)]
+    conditions = [*(_conditions(status, condition) or ()), Condition(type=condition, status="True", message=message)]
     failures = int(condition == SUBMISSION_ERROR)
     return _with_status(cron, conditions=conditions, failed=(status.failed or 0) + failures)
 
@@ -345,6 +339,11 @@ def last_scheduled(cron: CronWorkflow) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
+def _schedules(cron: CronWorkflow) -> list[Schedule]:
+    spec = _spec(cron)
+    return [parse_schedule(text, spec.timezone or "") for text in spec.schedules or ()]
+
+
 def _spec(cron: CronWorkflow) -> CronWorkflowSpec:
     return cron.spec or CronWorkflowSpec()
 
@@ -357,30 +356,17 @@ def _name(cron: CronWorkflow) -> str:
     return (cron.metadata and cron.metadata.name) or ""
 
 
-def _seed(cron: CronWorkflow) -> str:
-    return (cron.metadata and cron.metadata.uid) or ""
-
-
 def _annotations(cron: CronWorkflow) -> dict[str, str]:
     return (cron.metadata and cron.metadata.annotations) or {}
 
 
-def _json(values: Mapping[str, str]) -> str:
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
 def _reference(name: str, namespace: str, uid: str) -> dict[str, str]:
-    return {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Workflow",
-        "name": name,
-        "namespace": namespace,
-        "uid": uid,
-    }
+    holder = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow"}
+    return {**holder, "name": name, "namespace": namespace, "uid": uid}
 
 
-def _conditions(status: CronWorkflowStatus, without: str) -> list[Condition]:
-    return [condition for condition in status.conditions or () if condition.type != without]
+def _conditions(status: CronWorkflowStatus, without: str) -> list[Condition] | None:
+    return [condition for condition in status.conditions or () if condition.type != without] or None
 
 
 def _with_status(cron: CronWorkflow, **changes: Any) -> CronWorkflow:
@@ -404,12 +390,17 @@ class _Watch:
     schedules: str
     #: What came up to here has been dealt with.
     since: datetime
+    #: When it is to be looked at again: for the next time, and to see what has become of its workflows.
     next: datetime
+    synchronized: datetime
     #: Of the object, when it was looked at.
     version: int = 0
-    synchronized: datetime = datetime.min.replace(tzinfo=UTC)
     #: A time that was tried in vain: it is not caught up.
     in_vain: datetime | None = None
+
+
+#: The workflows of schedules, by namespace and the schedule's name.
+Children = Mapping[tuple[str, str], Sequence[WorkflowSummary]]
 
 
 class CronScheduler:
@@ -445,88 +436,93 @@ class CronScheduler:
         crons = self._backend.find(objects_of(ObjectKind.CRON_WORKFLOW))
         present = {stored.id for stored in crons}
         self._watches = {uid: watch for uid, watch in self._watches.items() if uid in present}
-        for stored in crons:
+        wanted = [stored for stored in crons if self._is_to_be_looked_at(stored, now)]
+        children = self._children() if wanted else {}
+        for stored in wanted:
             try:
-                self._look_at(stored, now)
+                self._look_at(stored, children.get((stored.namespace, stored.name), ()), now)
             except TiphysError as error:
                 _log.error("CronWorkflow %s/%s: %s", stored.namespace, stored.name, error)
 
     def synchronize(self) -> None:
-        """Have the next `look` see at once what has become of all workflows."""
+        """See what has become of all workflows that were started."""
         for watch in self._watches.values():
-            watch.synchronized = datetime.min.replace(tzinfo=UTC)
+            watch.synchronized = from_epoch(0)
+        self.look()
 
-    def _look_at(self, stored: StoredObject, now: datetime) -> None:
-        watch = self._watch(stored, now)
-        changed = watch.version != stored.resource_version
-        if not changed and now < watch.next and now < watch.synchronized + SYNC:
-            return
-        watch.version, watch.synchronized = stored.resource_version, now
+    def _is_to_be_looked_at(self, stored: StoredObject, now: datetime) -> bool:
+        watch = self._watches.get(stored.id)
+        return (
+            watch is None
+            or watch.version != stored.resource_version
+            or now >= min(watch.next, watch.synchronized + SYNC)
+        )
+
+    def _look_at(self, stored: StoredObject, children: Sequence[WorkflowSummary], now: datetime) -> None:
         cron = cron_of(stored)
-        times = times_due(cron, since=watch.since, now=now, zone=self._zone, catch_up=changed)
-        times = [moment for moment in times if moment != watch.in_vain]
-        watch.since = max([watch.since, *times])
-        watch.next = next_due(cron, max(watch.since, min(now, watch.next)), self._zone)
-        children = self._children(stored)
+        watch = self._watch(stored, schedule_text(_spec(cron)), now)
+        changed = watch.version != stored.resource_version
+        watch.version, watch.synchronized, watch.next = stored.resource_version, now, _NEVER
+        times = came = times_between(cron, watch.since, now, self._zone)
+        missed = missed_run(cron, now, self._zone) if changed else None
+        if missed is not None and missed != watch.in_vain:
+            times = sorted({*came, missed})
+        watch.since = max([watch.since, *came])
+        watch.next = next_due(cron, watch.since, self._zone)
+        children = [child for child in children if child.created_at >= stored.created_at]
         cron = self._change(stored, lambda cron: reconciled(cron, children, now)) or cron
         if times:
             active = [child.name for child in children if child.finished_at is None]
-            self._decide(stored, cron, due(cron, active, times, now), watch)
+            self._decide(stored, due(cron, active, times, now), watch)
         for child in surplus(cron, children):
-            _log.info("workflow %s/%s: beyond the history of %s", child.workspace, child.name, stored.name)
+            self._tell(stored, f"{child.name} is beyond its history")
             self._cleaner.delete(child)
 
-    def _watch(self, stored: StoredObject, now: datetime) -> _Watch:
-        """What is remembered; new ones, and those with other schedules than before, begin now."""
+    def _watch(self, stored: StoredObject, schedules: str, now: datetime) -> _Watch:
+        """What is remembered; new schedules, and changed ones, begin now."""
         watch = self._watches.get(stored.id)
-        cron = cron_of(stored)
-        schedules = schedule_text(_spec(cron))
-        if watch is None or watch.schedules != schedules:
-            look_back = self._look_back if watch is None else timedelta(0)
-            since = max(now - look_back, min(stored.created_at, now))
-            watch = _Watch(schedules, since, next_due(cron, since, self._zone))
-            self._watches[stored.id] = watch
+        if watch is None:
+            since = max(now - self._look_back, min(stored.created_at, now))
+            watch = self._watches[stored.id] = _Watch(schedules, since, now, now)
+        elif watch.schedules != schedules:
+            watch.schedules, watch.since = schedules, now
         return watch
 
-    def _decide(self, stored: StoredObject, cron: CronWorkflow, decisions: Sequence[Decision], watch: _Watch) -> None:
-        """Carry decisions out; the schedule notes that it was asked."""
+    def _decide(self, stored: StoredObject, decisions: Sequence[Decision], watch: _Watch) -> None:
+        """Carry decisions out until one fails; the schedule notes that it was asked."""
         self._change(stored, used)
-        failed: datetime | None = None
         for decision in decisions:
-            match decision:
-                case Skip(scheduled, reason):
-                    self._tell(stored, f"nothing is started for {rfc3339(scheduled)}: {reason}")
-                case Stop():
-                    self._change(stored, stopped)
-                    self._tell(stored, "stopped, as its stopStrategy is met")
-                case Refuse(scheduled, condition, message):
-                    watch.in_vain = scheduled
-                    self._refuse(stored, condition, message)
-                case Terminate(name):
-                    self._terminate(stored, name)
-                case Start():
-                    failed = None if self._start(stored, decision) else decision.scheduled
-        watch.in_vain = failed or watch.in_vain
+            if not self._carry_out(stored, decision):
+                watch.in_vain = max(one.scheduled for one in decisions if isinstance(one, Start | Refuse))
+                return
+
+    def _carry_out(self, stored: StoredObject, decision: Decision) -> bool:
+        if isinstance(decision, Skip):
+            self._tell(stored, f"nothing is started for {rfc3339(decision.scheduled)}: {decision.reason}")
+        elif isinstance(decision, Stop):
+            self._change(stored, stopped)
+        elif isinstance(decision, Refuse):
+            return self._refuse(stored, decision.condition, decision.message)
+        elif isinstance(decision, Terminate):
+            return self._terminate(stored, decision.name)
+        else:
+            return self._start(stored, decision)
+        return True
 
     def _start(self, stored: StoredObject, start: Start) -> bool:
-        """Submit a run; False if that is not possible."""
-        manifest = shown(stored)
         problems = self._problems(stored)
         if problems:
-            self._refuse(stored, SPEC_ERROR, problems)
-            return False
-        workflow = workflow_from_cron(manifest, name=start.name, scheduled=start.scheduled)
+            return self._refuse(stored, SPEC_ERROR, problems)
+        workflow = workflow_from_cron(shown(stored), name=start.name, scheduled=start.scheduled)
         made: Manifest | None = None
         try:
             service = self._backend.workflows.in_namespace(stored.namespace)
             made = service.submit(workflow, SubmitOptions(strict=False))
+            self._tell(stored, f"started {start.name}")
         except AlreadyExistsError:
             self._tell(stored, f"{start.name} was started already")
         except TiphysError as error:
-            self._refuse(stored, SUBMISSION_ERROR, f"Failed to submit Workflow: {error.message}")
-            return False
-        else:
-            self._tell(stored, f"started {start.name}")
+            return self._refuse(stored, SUBMISSION_ERROR, f"Failed to submit Workflow: {error.message}")
         self._change(stored, lambda cron: started(sound(cron), made, start.scheduled))
         return True
 
@@ -537,29 +533,31 @@ class CronScheduler:
             found = validate(read_document(shown(stored)), library=library, strict=False)
         return "; ".join(str(problem) for problem in found if problem.severity is Severity.ERROR)
 
-    def _terminate(self, stored: StoredObject, name: str) -> None:
-        self._tell(stored, f"terminating {name}, as concurrencyPolicy is Replace")
+    def _terminate(self, stored: StoredObject, name: str) -> bool:
         try:
             self._backend.workflows.in_namespace(stored.namespace).terminate(name)
-        except (NotFoundError, ConflictError) as error:
-            self._tell(stored, f"{name} has ended by itself: {error.message}")
+            self._tell(stored, f"terminating {name}, as concurrencyPolicy is Replace")
+        except (NotFoundError, ConflictError):
+            self._tell(stored, f"{name}, which was to be replaced, has ended")
+        except TiphysError as error:
+            message = f"run policy error: error stopping workflow {name}: {error.message}"
+            return self._refuse(stored, SUBMISSION_ERROR, message)
+        return True
 
-    def _refuse(self, stored: StoredObject, condition: str, message: str) -> None:
+    def _refuse(self, stored: StoredObject, condition: str, message: str) -> bool:
         _log.error("CronWorkflow %s/%s: %s", stored.namespace, stored.name, message)
         self._change(stored, lambda cron: refused(cron, condition, message))
+        return False
 
     def _tell(self, stored: StoredObject, what: str) -> None:
         _log.info("CronWorkflow %s/%s: %s", stored.namespace, stored.name, what)
 
-    def _children(self, stored: StoredObject) -> list[WorkflowSummary]:
-        """The schedule's workflows, by their label, as far as they are younger than it."""
-        where = (
-            Where("workspace", stored.namespace),
-            Where("archived", value=False),
-            Where("created_at", stored.created_at, "ge"),
-        )
-        rows = self._backend.find(Query(WorkflowSummary, where))
-        return [row for row in rows if row.labels.get(LABEL_CRON) == stored.name]
+    def _children(self) -> Children:
+        found: dict[tuple[str, str], list[WorkflowSummary]] = {}
+        for row in self._backend.find(Query.of(WorkflowSummary, archived=False)):
+            if LABEL_CRON in row.labels:
+                found.setdefault((row.workspace, row.labels[LABEL_CRON]), []).append(row)
+        return found
 
     def _change(self, stored: StoredObject, change: Callable[[CronWorkflow], CronWorkflow]) -> CronWorkflow | None:
         """Change status, labels and annotations of the object as it stands now; None if it is gone.
@@ -573,26 +571,24 @@ class CronScheduler:
         cron = cron_of(present)
         if change(cron) == cron:
             return cron
-        with self._backend.store.transaction() as transaction:
+        with suppress(NotFoundError), self._backend.store.transaction() as transaction:
+            # Keeps others from changing it before this transaction has ended.
+            transaction.update(StoredObject, stored.id, updated_at=from_epoch(self._clock.now()))
             present = transaction.get(StoredObject, stored.id)
-            if present is None:
-                return None
-            after = change(cron_of(present))
-            self._write(transaction, present, after)
-        return after
+            if present is not None:
+                cron = change(cron_of(present))
+                self._write(transaction, present, cron)
+                return cron
+        return None
 
     def _write(self, transaction: Transaction, present: StoredObject, cron: CronWorkflow) -> None:
-        metadata = dict(present.manifest["metadata"])
         labels = (cron.metadata and cron.metadata.labels) or {}
-        for field, texts in (("labels", labels), ("annotations", _annotations(cron))):
-            if texts:
-                metadata[field] = texts
+        metadata = {**present.manifest["metadata"], "labels": labels, "annotations": _annotations(cron)}
         changed = replace(
             present,
             labels=labels,
             manifest={**present.manifest, "metadata": metadata, "status": _status(cron).to_json()},
             resource_version=present.resource_version + 1,
-            updated_at=from_epoch(self._clock.now()),
         )
         transaction.put(changed, "kind", "namespace", "name")
 
@@ -607,14 +603,3 @@ def cron_of(stored: StoredObject) -> CronWorkflow:
     if not isinstance(found, CronWorkflow):
         raise SpecError(f"The CronWorkflow '{stored.name}' cannot be read.", hint="See why: tiphys argo cron lint FILE")
     return found
-
-
-def local_zone() -> tzinfo:
-    """The time zone of this machine, by its name where the system tells it, so that daylight saving time is known."""
-    named = os.environ.get("TZ", "").removeprefix(":")
-    if not named:
-        _, _, named = str(Path("/etc/localtime").resolve()).partition("/zoneinfo/")
-    try:
-        return ZoneInfo(named)
-    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
-        return datetime.now(UTC).astimezone().tzinfo or UTC

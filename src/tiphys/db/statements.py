@@ -8,10 +8,15 @@ from typing import Any
 
 from tiphys.db.dialects import Dialect, bind, condition, shape
 from tiphys.db.mapping import Convert, RecordMapping, encoder
-from tiphys.db.schema import NODES, OUTBOX, Column, Table
+from tiphys.db.schema import NODES, OUTBOX, RECORD_TABLES, Column, Table
 from tiphys.errors import UsageError
 from tiphys.records.base import Query, R, Record, Where
-from tiphys.records.workflows import WorkflowRow
+from tiphys.records.synchronization import LockClaim
+from tiphys.records.workflows import WorkflowRequest, WorkflowRow
+
+
+#: Records that belong to one workflow.
+_REQUESTED = (RECORD_TABLES[WorkflowRequest], RECORD_TABLES[LockClaim])
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -67,7 +72,7 @@ class Statements:
         self.select_workflow = f"SELECT {workflow_names} FROM workflows WHERE id = {mark}"
         #: What goes with a workflow that is removed.
         self.delete_with_workflow = tuple(
-            f"DELETE FROM {table.name} WHERE workflow_uid {dialect.any_of}" for table in (NODES, OUTBOX)
+            f"DELETE FROM {table.name} WHERE workflow_uid {dialect.any_of}" for table in (NODES, OUTBOX, *_REQUESTED)
         )
 
     def of(self, kind: type[Record]) -> KindStatements:

@@ -74,10 +74,8 @@ def compile_workflow(workflow: Workflow) -> WorkflowPlan:
     compiler = Compiler(spec, stored)
     main = compiler.template(spec.entrypoint or "", "spec.entrypoint", "")
     call = compile_call(spec.arguments, {}, "spec.arguments")
-    hooks = compiler.hooks(spec.hooks, {}, "spec.hooks", "")
+    hooks = compiler.hooks(spec.hooks, spec.on_exit, {}, "spec.hooks", "")
     exit_hook = next((hook for hook in hooks if hook.name == "exit"), None)
-    if exit_hook is None and spec.on_exit:
-        exit_hook = HookPlan("exit", compiler.template(spec.on_exit, "spec.onExit", ""), call, None)
     locks = compile_locks(spec.synchronization, "spec.synchronization")
     compiler.run()
     # The tasks' own objects are not needed again; of a wide DAG they are more than all the rest that is kept.
@@ -154,16 +152,27 @@ class Compiler:
         return self.template(name, f"{where}.template", scope)
 
     def hooks(
-        self, hooks: Mapping[str, LifecycleHook] | None, tasks: Mapping[str, int], where: str, scope: str
+        self,
+        hooks: Mapping[str, LifecycleHook] | None,
+        on_exit: str | None,
+        tasks: Mapping[str, int],
+        where: str,
+        scope: str,
     ) -> tuple[HookPlan, ...]:
-        """Lifecycle hooks."""
+        """Lifecycle hooks; `onExit` is an exit hook that goes before another one.
+
+        An exit hook without arguments takes the workflow's (GetExitHook of Argo's workflow_types.go).
+        """
         found = []
-        for name, hook in (hooks or {}).items():
-            path = f"{where}.{name}"
+        known = {**(hooks or {}), **({"exit": LifecycleHook(template=on_exit)} if on_exit else {})}
+        for name, hook in known.items():
+            path = f"{where.removesuffix('hooks')}onExit" if name == "exit" and on_exit else f"{where}.{name}"
             if name != "exit" and not hook.expression:
                 raise SpecError(f"{path}.expression is required: it says when the hook is run.")
             template = self.called(hook.template, hook.template_ref, None, path, scope, name)
             call = compile_call(hook.arguments, tasks, f"{path}.arguments")
+            if name == "exit" and not call.parameters and not call.artifacts:
+                call = compile_call(self._spec.arguments, {}, "spec.arguments")
             found.append(HookPlan(name, template, call, hook.expression or None))
         return tuple(found)
 
@@ -209,8 +218,9 @@ def _template(spec: Template, name: str, where: str, default_retry: RetryStrateg
     if plan.is_leaf:
         limits = (spec.timeout, spec.active_deadline_seconds)
         plan.timeouts = tuple(compile_text(str(text), {}, where) for text in limits if text is not None)
-    if spec.pending_timeout:
-        plan.pending_timeout = compile_text(spec.pending_timeout, {}, f"{where}.pendingTimeout")
+    # Unlike activeDeadlineSeconds, a timeout counts from the moment that work was first asked for.
+    waits = (spec.pending_timeout, spec.timeout if plan.is_leaf else None)
+    plan.patience = tuple(compile_text(text, {}, where) for text in waits if text)
     strategy = spec.retry_strategy or default_retry
     if strategy is not None and kind != "suspend":
         data = strategy.to_json()
@@ -270,6 +280,8 @@ def _lock(kind: str, name: str | None, namespace: str | None, where: str) -> Loc
 
 def _interface(plan: TemplatePlan, where: str) -> None:
     inputs, outputs = plan.spec.inputs, plan.spec.outputs
+    # What nobody supplies takes the default of the input of the same name (addRawOutputFields of Argo's operator.go).
+    defaults = {parameter.name: parameter.default for parameter in (inputs.parameters if inputs else None) or ()}
     for parameter in (inputs.parameters if inputs else None) or ():
         default = compile_default(parameter, f"{where}.inputs.parameters.{parameter.name}")
         plan.inputs.append(InputParameter(parameter.name or "", default, tuple(parameter.enum or ())))
@@ -280,7 +292,9 @@ def _interface(plan: TemplatePlan, where: str) -> None:
         if parameter.global_name:
             plan.global_parameters[name] = compile_text(parameter.global_name, {}, where)
         if source is not None and source.supplied is not None:
-            plan.supplied[name] = source.default if source.default is not None else parameter.default
+            plan.supplied[name] = next(
+                (text for text in (source.default, defaults.get(name)) if text is not None), None
+            )
         elif source is not None and source.default is not None:
             plan.output_defaults[name] = source.default
     for artifact in (outputs.artifacts if outputs else None) or ():

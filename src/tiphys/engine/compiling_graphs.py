@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from tiphys.engine.compiling_calls import compile_call, compile_text
@@ -22,9 +23,14 @@ class Templates(Protocol):
         """The template that a task, step or hook calls."""
 
     def hooks(
-        self, hooks: Mapping[str, LifecycleHook] | None, tasks: Mapping[str, int], where: str, scope: str
+        self,
+        hooks: Mapping[str, LifecycleHook] | None,
+        on_exit: str | None,
+        tasks: Mapping[str, int],
+        where: str,
+        scope: str,
     ) -> tuple[HookPlan, ...]:
-        """Lifecycle hooks."""
+        """Lifecycle hooks; `onExit` is an exit hook that goes before another one."""
 
 
 def compile_dag(templates: Templates, spec: DAGTemplate, where: str, scope: str) -> DagPlan:
@@ -74,9 +80,6 @@ def _task(
     scope: str,
 ) -> TaskPlan:
     name, continued = task.name or "", task.continue_on
-    hooks = dict(task.hooks or {})
-    if task.on_exit and "exit" not in hooks:
-        hooks["exit"] = LifecycleHook(template=task.on_exit)
     return TaskPlan(
         index=number,
         name=name,
@@ -94,7 +97,7 @@ def _task(
             if allowed
         ),
         depends=condition,
-        hooks=templates.hooks(hooks, index, f"{where}.hooks", scope) if hooks else (),
+        hooks=templates.hooks(task.hooks, task.on_exit, index, f"{where}.hooks", scope),
     )
 
 
@@ -115,8 +118,18 @@ class _Dag:
             self._specs[task.name] = task
 
     def compile(self) -> DagPlan:
+        """The plan; where the targets hold tags it has all tasks, and `retarget` leaves some out."""
+        target = self._spec.target or ""
+        if "{{" not in target:
+            return self._compile(target)
+        plan = self._compile("")
+        plan.target = compile_text(target, {}, f"{self._where}.target")
+        plan.retarget = lru_cache(maxsize=64)(self._compile)
+        return plan
+
+    def _compile(self, target: str) -> DagPlan:
         conditions = {name: self._condition(task) for name, task in self._specs.items()}
-        wanted, targets = self._targets(conditions)
+        wanted, targets = self._targets(conditions, target)
         index = {name: number for number, name in enumerate(name for name in self._specs if name in wanted)}
         tasks = [
             _task(
@@ -169,12 +182,12 @@ class _Dag:
             allowed |= {"Failed"} if task.continue_on.failed else set()
         return frozenset(allowed)
 
-    def _targets(self, conditions: dict[str, depends.Depends]) -> tuple[set[str], list[str]]:
+    def _targets(self, conditions: dict[str, depends.Depends], target: str) -> tuple[set[str], list[str]]:
         """The tasks that must run, and those among them that decide the DAG's phase."""
-        if not self._spec.target:
+        if not target:
             needed = {name for condition in conditions.values() for name in condition.names}
             return set(conditions), sorted(name for name in conditions if name not in needed)
-        targets = self._spec.target.split()
+        targets = target.split()
         for name in targets:
             if name not in conditions:
                 raise SpecError(f"{self._where}.target: there is no task '{name}'.")

@@ -30,8 +30,8 @@ def check_gates(core: Core, template: TemplatePlan, inputs: Values | None) -> No
     locks_of(core, template.locks, inputs)
     if template.memo is not None:
         _recall(core, template, "", inputs)
-    if template.pending_timeout is not None:
-        seconds(core, template.pending_timeout, inputs)
+    for limit in template.patience:
+        seconds(core, limit, inputs)
 
 
 def locks_of(core: Core, plans: tuple[LockPlan, ...], inputs: Values | None) -> tuple[Lock, ...]:
@@ -51,9 +51,14 @@ def ask(core: Core, node: Node, template: TemplatePlan) -> None:
         core.commands.append(Acquire(node.id, locks_of(core, template.locks, node.inputs)))
     else:
         core.commands.append(_recall(core, template, node.id, node.inputs))
-    if template.pending_timeout is not None and node.started_at is not None:
-        due = node.started_at + seconds(core, template.pending_timeout, node.inputs)
-        core.commands.append(SetTimer(f"pending:{node.id}", due))
+
+
+def pending_timer(core: Core, node: Node, template: TemplatePlan) -> SetTimer | None:
+    """The timer that ends a wait which takes too long (checkTemplateTimeouts of Argo's operator.go)."""
+    if not template.patience or node.started_at is None:
+        return None
+    due = node.started_at + min(seconds(core, limit, node.inputs) for limit in template.patience)
+    return SetTimer(f"pending:{node.id}", due)
 
 
 def ask_memory(core: Core, node: Node, template: TemplatePlan) -> bool:

@@ -22,12 +22,26 @@ _RAN = (Phase.SUCCEEDED, Phase.FAILED, Phase.ERROR)
 def run_hooks(core: Core, boundary: Boundary, node: Node) -> bool:
     """Run the hooks of a task's node that are due now; returns whether any is not fulfilled."""
     task = boundary.plan.tasks[boundary.plan.index[node.task_name]]
-    if not task.hooks or node.type is NodeType.TASK_GROUP:
+    if not task.hooks:
         return False
-    for hook in task.hooks:
+    for hook in _hooks_of(boundary, task, node):
         if (node.id, hook.name) not in core.hooked and _may_run(core, boundary, node, hook):
             _run_if_due(core, boundary, task, node, hook)
     return node.id in core.hooking
+
+
+def _hooks_of(boundary: Boundary, task: TaskPlan, node: Node) -> Iterable[HookPlan]:
+    """The hooks of a task's node.
+
+    The items of a step's loop have all of them; of a DAG's the items have the exit hook, and the loop the others
+    (argo-workflows, executeStepGroup and executeDAGTask).
+    """
+    is_loop = node.type is NodeType.TASK_GROUP
+    if task.loop is None:
+        return task.hooks
+    if boundary.plan.stages is not None:
+        return () if is_loop else task.hooks
+    return [hook for hook in task.hooks if (hook.name == "exit") is not is_loop]
 
 
 def _may_run(core: Core, boundary: Boundary, node: Node, hook: HookPlan) -> bool:

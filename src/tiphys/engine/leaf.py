@@ -21,8 +21,8 @@ _NOT_BODY = ("retryStrategy", "metrics", "timeout", "activeDeadlineSeconds", "me
 
 
 def task_id(core: Core, node: Node) -> str:
-    """Id under which an attempt is launched."""
-    return f"{core.uid}/{node.id}/{node.attempt}"
+    """Id under which an attempt is launched: another one after the workflow was retried as a whole."""
+    return f"{core.uid}/{node.id}/{node.attempt}{core.round}"
 
 
 def retry_plan(core: Core, template: TemplatePlan, inputs: Values | None) -> RetryPlan | None:
@@ -57,6 +57,10 @@ def allows_retry(core: Core, retry: Node, attempt: Node, expression: str | None)
     if not expression:
         return True
     known = {**_last(attempt), "retries": str(attempt.attempt)}
+    if attempt.outputs is None or attempt.outputs.exit_code is None:
+        known["lastRetry.exitCode"] = (
+            "-1"  # of a body it is 0 (Argo's buildRetryStrategyLocalScope and executeTemplate)
+        )
     text: str = fill(core, expression, retry.inputs, known)
     variables = _variables(core, retry.inputs, known)
     return evaluate_condition(
@@ -77,7 +81,7 @@ def fill(core: Core, tree: Any, inputs: Values | None, known: Mapping[str, str] 
         found = _input(tag, inputs)
         if found is None and known is not None:
             found = known.get(tag)
-        return core.globals.get(tag) if found is None else found
+        return core.global_value(tag) if found is None else found
 
     def evaluate(source: str) -> str:
         variables = _variables(core, inputs, known or {})

@@ -39,11 +39,11 @@ from tiphys.engine.events import (
     TimerFired,
     WorkflowStarted,
 )
-from tiphys.engine.gates import ask, ask_memory, locks_of, note_recalled
+from tiphys.engine.gates import ask, ask_memory, locks_of, note_recalled, pending_timer
 from tiphys.engine.hooks import run_hooks, run_workflow_hooks
 from tiphys.engine.ids import fnv32
 from tiphys.engine.ids import node_id as make_node_id
-from tiphys.engine.model import LeafTask, Node, NodeType, Phase, Reason, Values, WorkflowState
+from tiphys.engine.model import ROUND, LeafTask, Node, NodeType, Phase, Reason, Values, WorkflowState
 from tiphys.engine.restoring import rebuild
 from tiphys.engine.scope import Scope
 from tiphys.engine.settling import (
@@ -95,6 +95,8 @@ class Machine:
         status = WorkflowState(uid=uid, name=name, suspended=bool(plan.spec.suspend))
         self._workflow = workflow
         self._core = Core(uid, plan, status, config=config or {})
+        annotations = (workflow.metadata.annotations if workflow.metadata else None) or {}
+        self._core.round = f".{annotations[ROUND]}" if ROUND in annotations else ""
         _set_globals(self._core, workflow)
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             WorkflowStarted: self._handle_started,
@@ -218,6 +220,10 @@ class Machine:
             timer = suspend_timer(core, core.template_of(core.nodes[node_id]), core.nodes[node_id])
             if timer is not None:
                 timers.append(timer)
+        for node_id in core.gated:
+            timer = pending_timer(core, core.nodes[node_id], core.template_of(core.nodes[node_id])) if node_id else None
+            if timer is not None:
+                timers.append(timer)
         timers.extend(SetTimer(f"retry:{node_id}", due) for node_id, due in core.backoffs.items())
         return timers
 
@@ -299,7 +305,8 @@ class Machine:
         for name, (phase, message, code) in event.containers.items():
             self._add_container(node, name, phase, message, code)
         phase = event.phase
-        if core.daemons.pop(node.id, None) is not None and phase is Phase.SUCCEEDED:
+        core.daemons.pop(node.id, None)
+        if phase is Phase.SUCCEEDED and core.template_of(node).daemon:
             phase = Phase.FAILED  # a daemon is to run until it is ended
         end(core, node, phase, message=event.message, reason=event.reason, outputs=event.outputs)
 
@@ -434,11 +441,15 @@ class Machine:
             node = core.nodes[node_id]
             core.push((core.place_of(node), core.boundaries.get(node.boundary_id or ""), node))
         elif kind == "resume" and node_id in core.paused:
-            self._go_on(core.nodes[node_id], strict=True)
+            timer = suspend_timer(core, core.template_of(core.nodes[node_id]), core.nodes[node_id])
+            if timer is not None and core.now < timer.due:
+                core.commands.append(timer)
+            else:
+                self._go_on(core.nodes[node_id], strict=True)
         elif kind == "pending" and node_id in core.gated:
             node = core.nodes[node_id]
-            limit = core.template_of(node).pending_timeout
-            if limit is not None and core.now >= (node.started_at or 0.0) + leaf.seconds(core, limit, node.inputs):
+            timer = pending_timer(core, node, core.template_of(node))
+            if timer is not None and core.now >= timer.due:
                 end(core, node, Phase.FAILED, message="Step exceeded its pending timeout", reason=Reason.TIMED_OUT)
 
     def _handle_deadline(self) -> None:
@@ -449,6 +460,8 @@ class Machine:
             core.commands.append(SetTimer("deadline", due))
             return
         close(core, closed_by_deadline(), cancel=True)
+        if core.status.shutdown:  # what ends from now on was stopped, whichever came first
+            core.closed = closed_by_shutdown(core.status.shutdown)
         self._finish_unbegun()
 
     def _handle_shutdown(self, event: ShutdownRequested) -> None:
@@ -493,12 +506,13 @@ class Machine:
         given = node.outputs.parameters if node.outputs is not None else {}
         values = {**core.template_of(node).supplied, **given}
         missing = [name for name, value in values.items() if value is None]
-        if missing and not strict:
-            node.message = f"output parameter '{missing[0]}' has not been set and does not have a default value"
-            core.put(node, "not resumed")
-            return
         if missing:
-            end(core, node, Phase.ERROR, message=f"output parameter '{missing[0]}' was not supplied in time")
+            message = f"raw output parameter '{missing[0]}' has not been set and does not have a default value"
+            if strict:
+                end(core, node, Phase.ERROR, message=message)
+            else:
+                node.message = message
+                core.put(node, "not resumed")
             return
         outputs = Values(parameters={name: value for name, value in values.items() if value is not None})
         end(core, node, Phase.SUCCEEDED, outputs=outputs if values else None)

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+#: Annotation of a workflow that was retried as a whole: how often. Its tasks must not be taken for those before.
+ROUND = "tiphys.dev/round"
+
 
 class Phase(StrEnum):
     """Phase of a node (and, without Skipped and Omitted, of a workflow)."""

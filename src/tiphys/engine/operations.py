@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from tiphys.engine.events import NodeSet, ResumeRequested
 from tiphys.engine.ids import fnv32, node_id
-from tiphys.engine.model import Node, NodeType, Phase, Reason, Values, WorkflowState
+from tiphys.engine.model import ROUND, Node, NodeType, Phase, Reason, Values, WorkflowState
 from tiphys.engine.status.templates import Calls
 from tiphys.engine.status.tree import Role, Tree
 from tiphys.engine.status.values import supplied
@@ -342,10 +342,11 @@ def _with_parameters(node: Node, parameters: Mapping[str, str]) -> Node:
 def _revived(workflow: Workflow, parameters: Mapping[str, str] | None) -> Workflow:
     """The manifest of a workflow that goes on."""
     changes: dict[str, object] = {"spec": _restarted(workflow.spec, parameters)}
-    metadata, status = workflow.metadata, workflow.status
-    if metadata is not None and metadata.labels:
-        labels = {name: value for name, value in metadata.labels.items() if name not in _END_LABELS}
-        changes["metadata"] = metadata.model_copy(update={"labels": labels})
+    metadata, status = workflow.metadata or ObjectMeta(), workflow.status
+    annotations = dict(metadata.annotations or {})
+    annotations[ROUND] = str(int(annotations.get(ROUND, "0")) + 1)
+    labels = {name: value for name, value in (metadata.labels or {}).items() if name not in _END_LABELS}
+    changes["metadata"] = metadata.model_copy(update={"labels": labels or None, "annotations": annotations})
     if status is not None and status.stored_workflow_template_spec is not None:
         stored = _restarted(status.stored_workflow_template_spec, parameters)
         changes["status"] = status.model_copy(update={"stored_workflow_template_spec": stored})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,6 +163,9 @@ class DagPlan:
     order: list[int]
     #: Of a steps template: the indices of each group's steps.
     stages: list[list[int]] | None = None
+    #: Where the targets hold tags: their text, and what gives the plan for the targets that it comes to.
+    target: Pattern | None = None
+    retarget: Callable[[str], DagPlan] | None = None
 
 
 @dataclass(slots=True)
@@ -198,7 +201,7 @@ class TemplatePlan:
     locks: tuple[LockPlan, ...] = ()
     memo: MemoPlan | None = None
     #: Seconds that a node may wait before it runs.
-    pending_timeout: Pattern | None = None
+    patience: tuple[Pattern, ...] = ()
     #: Output parameters that are supplied when a Suspend node is resumed, with their defaults.
     supplied: dict[str, str | None] = field(default_factory=dict)
     #: Output parameters and artifacts that the whole workflow may refer to: name → global name.

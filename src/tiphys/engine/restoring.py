@@ -20,10 +20,11 @@ from tiphys.engine.settling import (
     closed_by_shutdown,
     decide_task,
     exit_globals,
+    fails_fast,
     finish_main,
     main_is_over,
 )
-from tiphys.engine.starting import new_group
+from tiphys.engine.starting import begin_steps, new_group
 from tiphys.engine.state import MAIN_PLACE, Boundary, Core, is_done, is_hook, new_boundary
 
 #: Types of nodes that carry out a template.
@@ -101,14 +102,13 @@ def _place_hook(core: Core, node: Node) -> None:
     core.hooked.add((owner, node.hook))
     if not node.phase.fulfilled:
         core.hooking[owner] = core.hooking.get(owner, 0) + 1
-        if core.nodes[owner].phase.fulfilled:
+        if is_done(core.nodes[owner]):
             core.postponed.add(owner)
 
 
 def _place_stage(boundary: Boundary, node: Node) -> None:
-    stage = int(node.name[len(boundary.node.name) + 1 : -1])
-    boundary.stage, boundary.stage_node = stage, node
-    boundary.stage_left = len((boundary.plan.stages or [])[stage])
+    boundary.stages.append(node)
+    boundary.stage_left = len((boundary.plan.stages or [])[boundary.stage])
 
 
 def _place_open(core: Core, node: Node) -> None:
@@ -142,7 +142,7 @@ def _count(core: Core, boundary: Boundary) -> None:
             continue
         if not _settled(core, top):
             boundary.active += 1
-            if top.type is not NodeType.TASK_GROUP and not top.phase.fulfilled:
+            if top.type is not NodeType.TASK_GROUP and not is_done(top):
                 boundary.units += 1
             continue
         boundary.unfulfilled -= 1
@@ -156,7 +156,7 @@ def _restore_groups(core: Core) -> None:
     """The loops that were begun: their items follow from what the tasks before them gave."""
     items: dict[str, list[Node]] = {}
     for node in core.nodes.values():
-        if node.parent_id is not None:
+        if node.parent_id is not None and not node.hook:
             items.setdefault(node.parent_id, []).append(node)
     for boundary in core.boundaries.values():
         # In the order of the dependencies, as a loop may run over what another one gave.
@@ -183,7 +183,11 @@ def _restore_failures(core: Core) -> None:
             top = boundary.tops[task.index]
             found = [top, *boundary.groups[task.index].children] if task.index in boundary.groups else [top]
             for node in found:
-                if node is None or node.phase not in task.fatal or node.id in core.hooking:
+                if node is None or node.id in core.hooking:
+                    continue
+                if fails_fast(boundary, node):
+                    boundary.stopped = boundary.failed_fast = True
+                if node.phase not in task.fatal:
                     continue
                 if not stops_all:
                     boundary.stopped = boundary.stopped or (boundary.plan.fail_fast and node is top)
@@ -193,13 +197,18 @@ def _restore_failures(core: Core) -> None:
 
 def _queue(core: Core, boundary: Boundary) -> None:
     """Work that waited to be started."""
+    node, steps = boundary.stage_node, (boundary.plan.stages or [[]])[boundary.stage]
+    if node is not None and not node.phase.fulfilled and all(boundary.tops[index] is None for index in steps):
+        if core.closed_for(boundary.hooked) is None:
+            begin_steps(core, boundary, node, steps)
+        return
     for task in boundary.plan.tasks:
         reached = boundary.plan.stages is None or task.stage == boundary.stage
         if reached and boundary.tops[task.index] is None and not boundary.waiting[task.index]:
             decide_task(core, boundary, task.index)
     if core.closed_for(boundary.hooked) is None:
         for index, group in boundary.groups.items():
-            if group.node is not None and not group.exhausted:
+            if group.node is not None and not group.exhausted and not boundary.failed_fast:
                 core.push(((*boundary.place, index, group.waiting[-1]), boundary, index))
 
 

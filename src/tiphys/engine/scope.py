@@ -12,12 +12,14 @@ from tiphys.engine.loops import item_value
 from tiphys.engine.model import ArtifactValue, Node, NodeType, Phase, Values
 from tiphys.engine.plan import ArtifactArgument, ArtifactExpression, Call, ConfigKey, TemplatePlan
 from tiphys.engine.references import Pattern, Reference, Source, reference
-from tiphys.engine.state import Boundary, Core
+from tiphys.engine.state import Boundary, Core, is_done
 from tiphys.errors import ExpressionError
 from tiphys.lang import tags
 from tiphys.lang.gojson import go_json
 
 _NOTHING = object()
+#: Name of the Kubernetes node that a pod ran on: there is but this machine.
+HOST = "localhost"
 #: Phases of a producer that leave its outputs absent, which a consumer's default may fill.
 _ABSENT = (Phase.SKIPPED, Phase.OMITTED)
 
@@ -31,6 +33,8 @@ class Scope:
     item: Any = _NOTHING
     #: Further names, which hide others.
     extra: Mapping[str, Any] | None = None
+    #: Name of the task or step that is resolved.
+    own: str = ""
 
     def value(self, ref: Reference) -> str | None:
         """Text that a reference stands for; None if it was not produced because the producer did not run.
@@ -39,10 +43,12 @@ class Scope:
             ExpressionError: it stands for nothing; the message names the tag.
         """
         source = ref.source
+        if self.own and ref.tag in ("steps.name", "tasks.name"):
+            return self.own
         if self.extra is not None and ref.tag in self.extra:
             return str(self.extra[ref.tag])
         if source is Source.GLOBAL:
-            found = self.core.globals.get(ref.name)
+            found = self.core.global_value(ref.name)
         elif source is Source.ITEM:
             found = None if self.item is _NOTHING else item_value(self.item, ref.name)
         elif self.boundary is None:
@@ -77,7 +83,7 @@ class Scope:
         elif group is not None and ref.name == "outputs.result":
             found = group.outputs().result()
         else:
-            found = _field(node, ref.name)
+            found = _field(_shown(boundary, ref.task, node), ref.name)
             if found is None and node.phase in _ABSENT and ref.name.startswith("outputs."):
                 return None
         if found is None:
@@ -151,7 +157,7 @@ class Scope:
         missing = f"has no key '{key}'" if found is not None else "does not exist or is no parameter ConfigMap"
         raise ExpressionError(
             f"The ConfigMap '{name}' {missing}.",
-            hint="It needs the label workflows.argoproj.io/configmap-type: Parameter.",
+            hint=None if found is not None else "It needs the label workflows.argoproj.io/configmap-type: Parameter.",
         )
 
     def place(self, source: Reference | Pattern | ArtifactExpression | ArtifactValue) -> ArtifactValue | None:
@@ -208,6 +214,7 @@ class Scope:
                 found |= {f"inputs.artifacts.{name}": value for name, value in inputs.artifacts.items()}
             elif head == "workflow":
                 found |= self.core.globals
+                found["workflow.duration"] = self.core.global_value("workflow.duration")
                 found |= {f"workflow.outputs.artifacts.{n}": a for n, a in self.core.global_artifacts.items()}
             elif head == "item" and self.item is not _NOTHING:
                 found |= _item_variables(self.item)
@@ -224,7 +231,7 @@ class Scope:
             if needed:
                 raise tags.unresolved(tag)
             return
-        fields = {name: read() for name, read in _fields(node).items()}
+        fields = {name: read() for name, read in _fields(_shown(boundary, index, node)).items()}
         found |= {f"{prefix}.{name}": value for name, value in fields.items() if value is not None}
         group = boundary.groups.get(index) if node.type is NodeType.TASK_GROUP else None
         if group is not None:
@@ -234,12 +241,12 @@ class Scope:
         elif node.outputs is not None:
             found |= {f"{prefix}.outputs.parameters.{name}": v for name, v in node.outputs.parameters.items()}
             found |= {f"{prefix}.outputs.artifacts.{name}": v for name, v in node.outputs.artifacts.items()}
-        if tag in found or not needed:
+        if tag in found:
             return
         if node.phase in _ABSENT:
             defaults = boundary.plan.tasks[index].template.output_defaults
             found[tag] = defaults.get(path[4]) if path[2:4] == ("outputs", "parameters") and len(path) > 4 else None
-        elif path[2:3] == ("outputs",) and not any(name.startswith(f"{tag}.") for name in found):
+        elif needed and path[2:3] == ("outputs",) and not any(name.startswith(f"{tag}.") for name in found):
             raise tags.unresolved(tag)
 
 
@@ -251,12 +258,19 @@ def _item_variables(item: Any) -> dict[str, Any]:
 
 def _finished(ref: Reference, boundary: Boundary) -> Node:
     node = boundary.tops[ref.task]
-    if node is None or not node.phase.fulfilled:
+    if node is None or not is_done(node):
         name = boundary.plan.tasks[ref.task].name
         raise ExpressionError(
             f"'{{{{{ref.tag}}}}}' cannot be resolved: task '{name}' has not ended.",
             hint=f"Let the task depend on '{name}'.",
         )
+    return node
+
+
+def _shown(boundary: Boundary, index: int, node: Node) -> Node:
+    """The node whose fields a task has: of a step's loop, whose items stand in the group itself, the group."""
+    if node.type is NodeType.TASK_GROUP and boundary.plan.stages is not None:
+        return boundary.stages[boundary.plan.tasks[index].stage]
     return node
 
 
@@ -273,7 +287,7 @@ def _fields(node: Node) -> dict[str, Callable[[], str | None]]:
     return {
         "id": lambda: node.id,
         "ip": lambda: node.ip or None,
-        "hostNodeName": lambda: node.ip or None,
+        "hostNodeName": lambda: HOST if node.type is NodeType.POD else None,
         "status": lambda: node.phase.value,
         "startedAt": lambda: None if node.started_at is None else rfc3339(from_epoch(node.started_at)),
         "finishedAt": lambda: None if node.finished_at is None else rfc3339(from_epoch(node.finished_at)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 
+from tiphys._util.times import from_epoch, rfc3339
 from tiphys.engine import leaf
 from tiphys.engine.commands import Cancel, FinishWorkflow, Release, SetTimer
 from tiphys.engine.gates import memorize
@@ -33,6 +34,7 @@ _RESULTS = {
 def settle(core: Core, node: Node) -> None:
     """Draw the consequences of a fulfilled node."""
     boundary = core.boundaries.get(node.boundary_id or "")
+    was_ready, node.daemoned = node.daemoned, False
     if node.type is NodeType.STEP_GROUP:
         if boundary is not None:
             _advance(core, boundary, node)
@@ -46,14 +48,15 @@ def settle(core: Core, node: Node) -> None:
     if node.hook:
         _settle_hook(core, node)
         return
-    if boundary is not None and node.type not in (NodeType.SKIPPED, NodeType.TASK_GROUP) and not node.daemoned:
+    if boundary is not None and node.type not in (NodeType.SKIPPED, NodeType.TASK_GROUP) and not was_ready:
         boundary.units -= 1
         admit(core, boundary)
     if node.boundary_id is None:
         settle_tree(core)
-    elif boundary is not None and node.daemoned:
+    elif boundary is not None and was_ready:
         # Those who waited for it went on long ago: that it failed since then is all there is to say.
         boundary.failed = boundary.failed or node.phase.failed
+        _fail_fast(core, boundary, node)
     elif boundary is not None:
         if run_hooks(core, boundary, node):
             core.postponed.add(node.id)
@@ -62,11 +65,15 @@ def settle(core: Core, node: Node) -> None:
 
 
 def settle_ready(core: Core, node: Node) -> None:
-    """A daemon is ready: those who wait for it go on."""
+    """A daemon is ready: those who wait for it go on, once its hooks that run are over."""
     boundary = core.boundaries.get(node.boundary_id or "")
-    if boundary is not None:
-        boundary.units -= 1
-        admit(core, boundary)
+    if boundary is None:
+        return
+    boundary.units -= 1
+    admit(core, boundary)
+    if node.id in core.hooking:
+        core.postponed.add(node.id)
+    else:
         _settle_unit(core, boundary, node)
 
 
@@ -154,13 +161,16 @@ def _settle_item(core: Core, boundary: Boundary, node: Node) -> None:
     group.active -= 1
     if node.phase.failed and core.stops_all(boundary):
         _failed(core, boundary, group.task.fatal, node)
+    _fail_fast(core, boundary, node)
     finish_group(core, boundary, group)
 
 
 def finish_group(core: Core, boundary: Boundary, group: Group) -> None:
     """End a loop whose items are all done, or will not be started any more."""
     node, closed = group.node, core.closed_for(boundary.hooked)
-    if node is None or node.phase.fulfilled or group.active or not (group.exhausted or closed):
+    if node is None or node.phase.fulfilled or group.active:
+        return
+    if not (group.exhausted or closed or boundary.failed_fast):
         return
     phase = Phase.SUCCEEDED
     for child in group.children:
@@ -168,6 +178,8 @@ def finish_group(core: Core, boundary: Boundary, group: Group) -> None:
             phase = child.phase
     if phase is Phase.SUCCEEDED and not group.exhausted and closed is not None:
         end(core, node, closed.phase, message=closed.message, reason=closed.reason)
+    elif phase is Phase.SUCCEEDED and not group.exhausted:
+        end(core, node, Phase.FAILED, message=_FAILED_FAST)
     else:
         end(core, node, phase)
 
@@ -179,8 +191,7 @@ def _settle_task(core: Core, boundary: Boundary, node: Node) -> None:
     if node.phase.failed:
         boundary.failed = True
         _failed(core, boundary, task.fatal, node)
-        if boundary.template.fail_fast and boundary.template.parallelism and node.phase not in task.tolerated:
-            boundary.stopped = True
+    _fail_fast(core, boundary, node)
     for index in task.dependents:
         boundary.waiting[index] -= 1
         if not boundary.waiting[index]:
@@ -228,6 +239,22 @@ def _failed(core: Core, boundary: Boundary, fatal: frozenset[Phase], node: Node)
         boundary.stopped = boundary.stopped or boundary.plan.fail_fast
     elif core.closed is None:
         close(core, closed_by_failure(core.plan.mode), cancel=core.plan.mode == "FAIL_FAST")
+
+
+def fails_fast(boundary: Boundary, node: Node) -> bool:
+    """Whether the template of a DAG or of steps is to fail because this child of it did."""
+    tolerated = boundary.plan.tasks[boundary.plan.index[node.task_name]].tolerated
+    return boundary.template.fail_fast and node.phase.failed and node.phase not in tolerated
+
+
+def _fail_fast(core: Core, boundary: Boundary, node: Node) -> None:
+    """Start nothing new in a template that is to fail with its first child: no further items of loops, either."""
+    if boundary.failed_fast or not fails_fast(boundary, node):
+        return
+    boundary.stopped = boundary.failed_fast = True
+    boundary.held.clear()
+    for group in list(boundary.groups.values()):
+        finish_group(core, boundary, group)
 
 
 def closed_by_failure(mode: str) -> Closed:
@@ -318,12 +345,12 @@ def finish_graph(core: Core, boundary: Boundary) -> None:
 
 def _finish_dag(core: Core, boundary: Boundary, closed: Closed | None) -> None:
     phase = failed_phase(boundary)
-    if phase is not None:
+    if boundary.failed_fast and closed is None:
+        leave(core, boundary, Phase.FAILED, message=_FAILED_FAST)
+    elif phase is not None:
         first = _first_failure(boundary)
         if closed is not None and (first.reason is closed.reason or core.status.shutdown):
             leave(core, boundary, phase, message=closed.message, reason=closed.reason)
-        elif boundary.template.fail_fast and boundary.template.parallelism and boundary.unfulfilled:
-            leave(core, boundary, phase, message=_FAILED_FAST)
         else:
             what = f"task '{first.task_name}' ended as {first.phase}"
             leave(core, boundary, phase, message=f"{what}: {first.message}" if first.message else what)
@@ -338,11 +365,12 @@ def _finish_stage(core: Core, boundary: Boundary, closed: Closed | None) -> None
     node = boundary.stage_node
     if node is None or node.phase.fulfilled:
         return
+    if boundary.failed_fast and closed is None:
+        end(core, node, Phase.FAILED, message=_FAILED_FAST)
+        return
     if boundary.stage_left:
         if closed is not None:
             end(core, node, closed.phase, message=closed.message, reason=closed.reason)
-        elif boundary.stopped:
-            end(core, node, Phase.FAILED, message=_FAILED_FAST)
         return
     for index in (boundary.plan.stages or [])[boundary.stage]:
         top, tolerated = boundary.tops[index], boundary.plan.tasks[index].tolerated
@@ -350,7 +378,9 @@ def _finish_stage(core: Core, boundary: Boundary, closed: Closed | None) -> None
         for child in group.children if group is not None and group.children else [top]:
             if child is not None and child.phase.failed and child.phase not in tolerated:
                 told = child.type is NodeType.SKIPPED
-                message = child.message if told else f"child '{child.id}' failed"
+                message = f"child '{child.id}' failed"
+                if told:
+                    message = f"step group deemed errored due to child {child.name} error: {child.message}"
                 end(core, node, Phase.ERROR if told else Phase.FAILED, message=message, reason=child.reason)
                 return
     end(core, node, Phase.SUCCEEDED)
@@ -394,7 +424,20 @@ def leave(
         node = core.nodes[daemon]
         core.commands.append(Cancel(leaf.task_id(core, node), daemon))
         end(core, node, Phase.SUCCEEDED)
+    for retry in _daemons_to_come(core, boundary):
+        node = core.nodes[core.attempts[retry.id][-1]]
+        if not node.phase.fulfilled:
+            core.commands.append(Cancel(leaf.task_id(core, node), node.id))
+            end(core, node, Phase.SUCCEEDED)
+        end(core, retry, Phase.SUCCEEDED)
     end(core, boundary.node, phase, message=message, reason=reason, outputs=outputs)
+
+
+def _daemons_to_come(core: Core, boundary: Boundary) -> list[Node]:
+    """Retry nodes of daemons that died and are to be ready again."""
+    found = [child for group in boundary.groups.values() for child in group.children]
+    tops = [top for top in boundary.tops if top is not None]
+    return [node for node in [*tops, *found] if node.id in core.attempts and node.daemoned and not node.phase.fulfilled]
 
 
 def _first_failure(boundary: Boundary) -> Node:
@@ -484,7 +527,8 @@ def exit_globals(core: Core) -> None:
             "message": node.message,
             "templateName": node.template,
             "phase": node.phase.value,
-            "podName": node.id,
+            "podName": leaf.pod_name(core, node),
+            "finishedAt": rfc3339(from_epoch(node.finished_at or 0.0)),
         }
         for node in core.nodes.values()
         if node.phase.failed

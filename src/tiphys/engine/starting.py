@@ -7,11 +7,12 @@ from typing import Any
 
 from tiphys.engine import leaf
 from tiphys.engine.commands import Launch, Release, SetTimer
-from tiphys.engine.gates import ask, check_gates, has_gate
+from tiphys.engine.gates import ask, check_gates, has_gate, pending_timer
 from tiphys.engine.ids import fnv32, node_id
 from tiphys.engine.loops import item_name, parse_items, sequence
 from tiphys.engine.model import Node, NodeType, Phase, Reason, Values
 from tiphys.engine.plan import Call, HookPlan, Loop, TaskPlan, TemplatePlan
+from tiphys.engine.references import Pattern
 from tiphys.engine.scope import Scope, resolve_inputs
 from tiphys.engine.state import (
     HOOK_PLACE,
@@ -165,7 +166,7 @@ def _is_void(boundary: Boundary, what: int | Node) -> bool:
     if isinstance(what, Node):
         return what.phase.fulfilled
     group = boundary.groups.get(what)
-    return boundary.stopped and (group is None or group.node is None)
+    return boundary.failed_fast or (boundary.stopped and (group is None or group.node is None))
 
 
 def _start(core: Core, place: Place, boundary: Boundary | None, what: int | Node) -> None:
@@ -181,7 +182,7 @@ def _start(core: Core, place: Place, boundary: Boundary | None, what: int | Node
         _start_item(core, boundary, boundary.groups[what])
     else:
         task = boundary.plan.tasks[what]
-        unit = _Unit(task.template, task.call, Scope(core, boundary), place, boundary, task)
+        unit = _Unit(task.template, task.call, Scope(core, boundary, own=task.name), place, boundary, task)
         boundary.tops[what] = _start_unit(core, unit, name=task.name)
         boundary.active += 1
 
@@ -220,9 +221,11 @@ def _start_item(core: Core, boundary: Boundary, group: Group) -> None:
         group.node = _new_node(core, boundary, task, name=task.name, type=NodeType.TASK_GROUP, template=task.template)
         core.put(group.node, "Running")
         boundary.tops[task.index] = group.node
+        if task.hooks:
+            core.begun.append(group.node)
         boundary.active += 1
     item = group.items[number]
-    scope, name = Scope(core, boundary, item), item_name(task.name, number, item)
+    scope, name = Scope(core, boundary, item, own=task.name), item_name(task.name, number, item)
     place = (*boundary.place, task.index, number)
     group.active += 1
     unit = _Unit(task.template, task.call, scope, place, boundary, task, group)
@@ -297,6 +300,9 @@ def _start_unit(core: Core, unit: _Unit, *, name: str) -> Node:
         core.gated[node.id] = False
         core.put(node, "Pending")
         ask(core, node, template)
+        timer = pending_timer(core, node, template)
+        if timer is not None:
+            core.commands.append(timer)
     else:
         _open_unit(core, node, template, unit.place)
     return node
@@ -412,7 +418,11 @@ def suspend_timer(core: Core, template: TemplatePlan, node: Node) -> SetTimer | 
 
 
 def _begin_graph(core: Core, node: Node, template: TemplatePlan, place: Place) -> None:
-    boundary = new_boundary(core, node, template, place)
+    try:
+        boundary = new_boundary(core, node, template, place)
+    except TiphysError as error:
+        end(core, node, Phase.ERROR, message=str(error))
+        return
     if not boundary.plan.tasks:
         end(core, node, Phase.SUCCEEDED)
         return
@@ -439,9 +449,37 @@ def open_stage(core: Core, boundary: Boundary, stage: int) -> None:
         hooked=boundary.hooked,
     )
     core.nodes[node.id] = node
-    boundary.stage, boundary.stage_left, boundary.stage_node = stage, len(steps), node
+    boundary.stages.append(node)
+    boundary.stage_left = len(steps)
     core.put(node, "Running")
     if not steps:
         end(core, node, Phase.SUCCEEDED)
+    begin_steps(core, boundary, node, steps)
+
+
+def begin_steps(core: Core, boundary: Boundary, node: Node, steps: list[int]) -> None:
+    """Queue the steps of a group; where one cannot be called the group ends instead."""
+    for index in steps:
+        task = boundary.plan.tasks[index]
+        try:
+            _check_references(task, Scope(core, boundary, own=task.name))
+        except ExpressionError as error:
+            end(core, node, Phase.ERROR, message=f"failed to resolve references: step '{task.name}': {error}")
+            return
     for index in steps:
         make_ready(core, boundary, index)
+
+
+def _check_references(task: TaskPlan, scope: Scope) -> None:
+    """See whether a step can be called: as in Argo one that cannot keeps its whole group from being started.
+
+    Raises:
+        ExpressionError: its condition, its items or an argument cannot be told.
+    """
+    if task.loop is None and not _proceeds(task, scope):
+        return
+    if task.loop is not None and new_group(task, scope).skipped:
+        return
+    for argument in task.call.parameters.values():
+        if isinstance(argument, Pattern) and not (task.loop is not None and argument.mentions_item):
+            scope.argument(argument)

@@ -18,7 +18,9 @@ from tiphys.engine.ids import fnv32
 from tiphys.engine.loops import Aggregate, item_index
 from tiphys.engine.model import ArtifactValue, Node, NodeType, Phase, Reason, Values, WorkflowState
 from tiphys.engine.plan import FAILURES, DagPlan, HookPlan, TaskPlan, TemplatePlan, WorkflowPlan
+from tiphys.engine.references import Pattern
 from tiphys.errors import InvariantError
+from tiphys.lang import tags
 
 #: Where a piece of work stands in the workflow: the (task, item) numbers on the way to it. The queue is ordered by it.
 Place = tuple[int, ...]
@@ -102,18 +104,29 @@ class Boundary:
     groups: dict[int, Group] = field(default_factory=dict)
     #: Tasks that have a node and are not settled.
     active: int = 0
-    #: Of a steps template: the group that runs, how many of its steps are not settled, and its node.
-    stage: int = -1
+    #: Of a steps template: the nodes of the groups that were begun, and how many steps of the last are not settled.
+    stages: list[Node] = field(default_factory=list)
     stage_left: int = 0
-    stage_node: Node | None = None
     #: Started templates that are not fulfilled: what `parallelism` of the template bounds.
     units: int = 0
     #: No further task is started, because one failed for good.
     stopped: bool = False
+    #: Nor is a further item of a loop: the template itself is to fail with its first child.
+    failed_fast: bool = False
     #: Whether any task failed.
     failed: bool = False
     #: Work that waits for a place under the template's own `parallelism`.
     held: list[Entry] = field(default_factory=list)
+
+    @property
+    def stage(self) -> int:
+        """Of a steps template: the number of the group that runs; -1 before the first."""
+        return len(self.stages) - 1
+
+    @property
+    def stage_node(self) -> Node | None:
+        """Of a steps template: the node of the group that runs."""
+        return self.stages[-1] if self.stages else None
 
 
 #: Work that may start: its place, the DAG instance, and a task's index (of a loop: its next item), a Retry node whose
@@ -181,6 +194,8 @@ class Core:
     globals: dict[str, str] = field(default_factory=dict)
     #: Artifacts that the whole workflow may refer to, by their global names.
     global_artifacts: dict[str, ArtifactValue] = field(default_factory=dict)
+    #: What tells the tasks of a workflow that was retried as a whole from those before: "" or ".1", ".2", ….
+    round: str = ""
     #: ConfigMaps that parameters may be taken from: name → key → value.
     config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     #: Changed nodes in the order of their first change.
@@ -199,6 +214,12 @@ class Core:
     def push(self, entry: Entry) -> None:
         """Queue work that may start."""
         heapq.heappush(self.ready, entry)
+
+    def global_value(self, name: str) -> str | None:
+        """What a `workflow.…` name stands for now."""
+        if name == "workflow.duration" and name not in self.globals and self.status.started_at is not None:
+            return f"{self.now - self.status.started_at:.6f}"
+        return self.globals.get(name)
 
     def closed_for(self, hooked: bool) -> Closed | None:
         """Why nothing new starts: in the exit handler only a termination counts."""
@@ -263,11 +284,25 @@ def is_done(node: Node | None) -> bool:
     return node is not None and (node.phase.fulfilled or node.daemoned)
 
 
+def _target(core: Core, target: Pattern, node: Node) -> str:
+    """The targets of a DAG that are only known from its inputs."""
+    inputs = node.inputs.parameters if node.inputs is not None else {}
+
+    def lookup(tag: str) -> str | None:
+        return (
+            inputs.get(tag.removeprefix("inputs.parameters.")) if tag.startswith("inputs.") else core.globals.get(tag)
+        )
+
+    return tags.parse(target.source).fill(lookup)
+
+
 def new_boundary(core: Core, node: Node, template: TemplatePlan, place: Place) -> Boundary:
     """The instance of a DAG template that `node` stands for, with nothing started."""
     plan = template.dag
     if plan is None:
         raise InvariantError(f"Template '{template.name}' is no DAG.")
+    if plan.target is not None and plan.retarget is not None:
+        plan = plan.retarget(_target(core, plan.target, node))
     outer = core.boundaries.get(node.boundary_id or "")
     retried = node.parent_id is not None and core.nodes[node.parent_id].type is NodeType.RETRY
     allowed = outer is not None and len(outer.plan.tasks[outer.plan.index[node.task_name]].fatal) < len(FAILURES)

@@ -54,7 +54,10 @@ def _check_node(core: Core, node: Node) -> None:
             continue
         _require(above in core.nodes, f"{node.id} stands under {above}, which does not exist")
         _require(
-            node.phase.fulfilled or not core.nodes[above].phase.fulfilled or is_hook(node, core.nodes[above]),
+            node.phase.fulfilled
+            or not core.nodes[above].phase.fulfilled
+            or is_hook(node, core.nodes[above])
+            or (node.daemoned and core.nodes[above].type is NodeType.TASK_GROUP),
             f"{node.id} runs under {above}, which is fulfilled",
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 from tiphys.errors import SpecError
 from tiphys.plugins.loading import load
 from tiphys.ports.artifact_driver import ArtifactDriver, Located, Secrets, named
-from tiphys.spec.artifacts import Artifact
+from tiphys.spec.artifacts import Artifact, ArtifactPaths
 
 _HERE = "tiphys.integrations"
 
@@ -49,18 +49,37 @@ class ArtifactDrivers:
 
     Args:
         secrets: Where the credentials that an artifact names come from.
+        repository: Folder of the default repository, for artifacts that name a key and no bucket.
     """
 
-    def __init__(self, secrets: Secrets) -> None:
+    def __init__(self, secrets: Secrets, repository: Path) -> None:
         self._secrets = secrets
+        self._repository = repository
 
     def fetch(self, artifact: Mapping[str, Any], into: Path) -> None:
         """As `ArtifactDriver.load`; raises as that and `driver_of` do."""
         read = Artifact.from_json(artifact)
-        driver_of(read, self._secrets).load(read, into)
+        self._driver(read).load(read, into)
 
     def save(self, path: Path, artifact: Mapping[str, Any]) -> Mapping[str, Any]:
         """As `ArtifactDriver.save`; raises as that and `driver_of` do. Returns the artifact, whose location stays."""
         read = Artifact.from_json(artifact)
-        driver_of(read, self._secrets).save(path, read)
+        self._driver(read).save(path, read)
         return artifact
+
+    def list_keys(self, artifact: Mapping[str, Any]) -> list[str]:
+        """As `ArtifactDriver.list_keys`; raises as that and `driver_of` do."""
+        read = ArtifactPaths.from_json(artifact)
+        return self._driver(read).list_keys(read)
+
+    def delete(self, artifact: Mapping[str, Any]) -> None:
+        """As `ArtifactDriver.delete`; raises as that and `driver_of` do."""
+        read = Artifact.from_json(artifact)
+        self._driver(read).delete(read)
+
+    def _driver(self, artifact: Located) -> ArtifactDriver:
+        here = f"{_HERE}.local.repository_driver"
+        if load(f"{here}:key_only")(artifact) is None:
+            return driver_of(artifact, self._secrets)
+        found: ArtifactDriver = load(f"{here}:RepositoryDriver")(self._repository)
+        return found

@@ -154,7 +154,7 @@ class LogEntry:
 
     pod: str
     content: str
-    #: When it was read, or the container ended: containers' logs hold no times.
+    #: When it was written; of a container, whose log holds no times, when its log was last written to.
     at: datetime
 
 
@@ -262,8 +262,15 @@ class Workflows(ABC):
         """What the containers wrote."""
 
     @abstractmethod
-    def fetch_artifact(self, artifact: Mapping[str, Any], target: Path) -> None:
-        """Write the data of an artifact, as a node's status shows it, to a file or folder."""
+    def fetch_artifact(
+        self, name: str, node_id: str, artifact: str, target: Path, *, uid: str = "", of_inputs: bool = False
+    ) -> None:
+        """Write an output (or input) artifact of a node to `target`, as the file or folder that it is.
+
+        Raises:
+            NotFoundError: there is no such workflow, node or artifact.
+            ArtifactMissingError: its data is not there any more.
+        """
 
     @abstractmethod
     def set_limit(self, key: str, limit: int, *, config_map: str = "", new: bool = False) -> None:

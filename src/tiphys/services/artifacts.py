@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from tiphys._util.ids import new_id
 from tiphys._util.times import to_epoch, utc_now
+from tiphys.engine.model import ArtifactValue, Node
 from tiphys.errors import AlreadyExistsError, NotFoundError
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.backend import Artifacts, NewArtifactVersion, TagRequest
@@ -17,6 +18,7 @@ from tiphys.records.base import DEFAULT_WORKSPACE, EntityType, Query, R, Where
 from tiphys.records.models import ModelLink
 from tiphys.records.runs import ExecutionStatus, Run, StepRun
 from tiphys.records.stacks import Component, ComponentType
+from tiphys.records.synchronization import Memo
 from tiphys.records.workflows import WorkflowRow
 from tiphys.services.labels import find_in, forget_entities, put_metadata, put_tags
 from tiphys.services.stacks import StackService
@@ -228,6 +230,12 @@ class ArtifactService(Artifacts):
             for step in walk(reader, StepRun):
                 if step.log_digest:
                     digests.add(step.log_digest)
+            # What pods of plain workflows stored has no versions: their nodes say where it is.
+            for run in reader.find(Query.of(Run, pipeline_id=None)):
+                for node in reader.load_nodes(run.workflow_uid):
+                    digests.update(_digests_of(node))
+            for memo in walk(reader, Memo):
+                digests.update(_digests_in(memo.outputs.get("artifacts") or {}))
         return digests
 
     def _artifact_stores(self) -> list[ArtifactStore]:
@@ -241,6 +249,20 @@ class ArtifactService(Artifacts):
             store = as_artifact_store(self._stacks.component(ComponentType.ARTIFACT_STORE, component.name))
             by_root.setdefault(store.root, store)
         return list(by_root.values())
+
+
+def _digests_of(node: Node) -> Iterator[str]:
+    """Trees that a node's inputs and outputs name."""
+    for values in (node.inputs, node.outputs):
+        if values is not None:
+            yield from _digests_in(values.artifacts)
+
+
+def _digests_in(artifacts: Mapping[str, ArtifactValue]) -> Iterator[str]:
+    for value in artifacts.values():
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, Mapping) and each.get("digest") and not each.get("deleted"):
+                yield str(each["digest"])
 
 
 def as_artifact_store(component: StackComponent) -> ArtifactStore:

@@ -176,7 +176,12 @@ class ObjectService(Objects):
         return CLUSTER if kind.is_cluster_scoped else self._namespace
 
     def _folder(self, namespace: str, name: str) -> Path:
-        return self._home / "volumes" / namespace / name
+        return claim_place(self._home, namespace, name)
+
+
+def claim_place(home: Path, namespace: str, name: str) -> Path:
+    """The folder that stands for a volume claim."""
+    return home / "volumes" / namespace / name
 
 
 def look_up(reader: Reader, kind: ObjectKind, namespace: str, name: str) -> StoredObject | None:

@@ -21,7 +21,7 @@ from tiphys.records.models import ModelLink
 from tiphys.records.runs import ExecutionStatus, Run, StepRun
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowRow
-from tiphys.sdk.logs import live_path, parse_line, read_log
+from tiphys.sdk.logs import LogLine, live_path, parse_line, read_log
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.labels import forget_entities
 from tiphys.services.run_status import status_of
@@ -165,24 +165,12 @@ class RunService(Runs):
             ended = self.get(run.id).status.is_finished
             for attempt in self.steps(run.id):
                 if step is None or _is_step(attempt.name, step):
-                    lines = self._read(store, run, attempt, skip=given.get(attempt.id, 0))
+                    lines = step_lines(store, self._home, run.id, attempt)[given.get(attempt.id, 0) :]
                     given[attempt.id] = given.get(attempt.id, 0) + len(lines)
-                    yield from ((attempt.name, line) for line in lines)
+                    yield from ((attempt.name, line.text) for line in lines)
             if ended or not follow:
                 return
             time.sleep(FOLLOW_PAUSE)
-
-    def _read(self, store: ArtifactStore, run: Run, step: StepRun, *, skip: int) -> list[str]:
-        """Lines of one attempt, after the first `skip`."""
-        if step.log_digest is not None:
-            return [line.text for line in read_log(store, step.log_digest)][skip:]
-        try:
-            written = live_path(self._home, run.id, step.name, step.version - 1).read_bytes()
-        except FileNotFoundError:
-            return []
-        # By newlines alone, and what follows the last one is still being written.
-        complete = written.split(b"\n")[:-1]
-        return [parse_line(line.decode("utf-8", "replace")).text for line in complete[skip:]]
 
     def _find(self, reader: Reader, name_or_id: str) -> Run:
         found = reader.get(Run, name_or_id)
@@ -226,6 +214,19 @@ _RESUMABLE = tuple(
     for status in _UNFINISHED
     if status not in (ExecutionStatus.PAUSED, ExecutionStatus.STOPPING, ExecutionStatus.CANCELLING)
 )
+
+
+def step_lines(store: ArtifactStore, home: Path, run_id: str, step: StepRun) -> list[LogLine]:
+    """What one attempt of a step has written so far: stored when it ended, in a live file until then."""
+    if step.log_digest is not None:
+        return list(read_log(store, step.log_digest))
+    try:
+        written = live_path(home, run_id, step.name, step.version - 1).read_bytes()
+    except FileNotFoundError:
+        return []
+    # By newlines alone, and what follows the last one is still being written.
+    complete = written.split(b"\n")[:-1]
+    return [parse_line(line.decode("utf-8", "replace")) for line in complete]
 
 
 def _is_step(name: str, wanted: str) -> bool:

@@ -83,7 +83,7 @@ def test_raw(tmp_path: Path, data: str | None) -> None:
 
 
 def test_artifacts_as_json(tmp_path: Path) -> None:
-    drivers = ArtifactDrivers(no_secrets)
+    drivers = ArtifactDrivers(no_secrets, tmp_path / "repository")
     drivers.fetch({"name": "mine", "path": "/a", "raw": {"data": "x"}}, tmp_path / "into")
     assert (tmp_path / "into").read_text() == "x"
     with pytest.raises(SpecError, match="'mine': a location of type 'raw' cannot be saved to"):

@@ -7,9 +7,15 @@ import time
 
 import pytest
 
+from tiphys._util.times import utc_now
+from tiphys.engine.model import Node, NodeType, Phase, Values
+from tiphys.ports.store import WorkflowBatch
 from tiphys.records.artifacts import ArtifactVersion
 from tiphys.records.base import Query
+from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.records.stacks import ComponentType
+from tiphys.records.synchronization import Memo
+from tiphys.records.workflows import WorkflowRow
 from tiphys.services import artifacts
 from tiphys.services.stacks import MASK, masked
 from tiphys.testing.backend_contract import a_version
@@ -50,6 +56,26 @@ def test_logs_of_steps_are_kept(backend, store, play):
     log = keep(store, "log")
     play().execute(step_body("s"), result={"log_digest": log})
     assert backend.artifacts.gc(dry_run=False, grace=-60) == []
+
+
+def test_what_pods_and_memories_point_to_is_kept(backend, store):
+    given, made, deleted, kept = (keep(store, text) for text in ("given", "made", "deleted", "kept"))
+    now = utc_now()
+    node = Node(
+        "w", "w", "w", NodeType.POD, Phase.SUCCEEDED, "t", started_at=1.0, finished_at=2.0,
+        inputs=Values(artifacts={"in": {"digest": given}}),
+        outputs=Values(artifacts={"out": [{"digest": made}], "gone": {"digest": deleted, "deleted": True}}),
+    )  # fmt: skip
+    with backend.store.transaction() as transaction:
+        transaction.add(
+            WorkflowRow(id="u", name="w", manifest="{}", created_at=now),
+            Run(id="r", name="w", workflow_uid="u", status=ExecutionStatus.COMPLETED, created_at=now),
+            Memo(
+                id="m", cache="c", key="k", node_id="n", outputs={"artifacts": {"a": {"digest": kept}}}, created_at=now
+            ),
+        )
+        transaction.save(WorkflowBatch("u", [node]))
+    assert backend.artifacts.gc(dry_run=False) == [(deleted, len("deleted"))]
 
 
 def test_what_a_running_step_has_just_stored_is_kept(backend, store):

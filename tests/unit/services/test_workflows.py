@@ -14,8 +14,10 @@ from tiphys.ports.workflows import LogQuery, SubmitOptions, WorkflowFilter
 from tiphys.records.base import Query
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.records.workflows import WorkflowOperation, WorkflowRequest, WorkflowRow
+from tiphys.sdk.logs import live_path
 from tiphys.services.workflows import service as service_module
 from tiphys.services.workflows.pods import log_of, pod_name
+from tiphys.testing.playing import step_body
 
 BEGAN = 1_750_000_000.0
 MAIN = {"name": "main", "container": {"image": "busybox", "command": ["true"]}}
@@ -297,7 +299,12 @@ def test_a_workflow_that_nobody_carries_out_is_taken_up_to_grant_a_wish(backend,
 def test_a_failed_workflow_is_taken_up_again(backend, submit, host):
     made = submit("w", "Failed")
     uid = made["metadata"]["uid"]
+    logs = [log_of(backend.home, uid, "w"), log_of(backend.home, uid, "w", "side"), log_of(backend.home, uid, "w-1")]
+    logs[0].parent.mkdir(parents=True)
+    for log in logs:
+        log.write_text("of the first time\n")
     again = backend.workflows.retry("w")
+    assert [log.exists() for log in logs] == [False, False, True]
     assert (again["metadata"]["uid"], again["status"]["phase"]) == (uid, "Running")
     assert host.started == [uid, uid]
     (row,) = backend.find(Query.of(WorkflowRow))
@@ -406,3 +413,20 @@ def test_lines_that_are_being_written_come_when_they_are_whole(backend, submit, 
 )
 def test_names_of_pods(node_id, template, name):
     assert pod_name("w", node_id, template) == name
+
+
+def test_logs_of_python_steps(backend, play):
+    played = play()
+    task = played.launch(played.task(step_body("train")))
+    live = live_path(backend.home, played.run.id, "train", 0)
+    live.parent.mkdir(parents=True, exist_ok=True)
+    live.write_text("2026-01-31T12:00:00.000000Z stdout began\n2026-01-31T12:00:05.000000Z stderr half")
+    row = backend.find(Query.of(WorkflowRow))[0]
+    node = waiting(id=task.node_id, type=NodeType.PLUGIN, template="train")
+    with backend.store.transaction() as transaction:
+        transaction.save(WorkflowBatch(row.id, [node]))
+    (entry,) = backend.workflows.logs(row.name, LogQuery())
+    assert (entry.content, entry.at.isoformat()) == ("began", "2026-01-31T12:00:00+00:00")
+    assert entry.pod == pod_name(row.name, task.node_id, "train")
+    assert list(backend.workflows.logs(row.name, LogQuery(since=entry.at + timedelta(seconds=1)))) == []
+    assert list(backend.workflows.logs(row.name, LogQuery(container="side"))) == []

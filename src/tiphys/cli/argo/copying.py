@@ -47,7 +47,7 @@ def cp(name: str, folder: Path, node_id: str, template: str, artifact_name: str,
         ):
             place = place.replace(f"{{{word}}}", value)
         target = folder / place / _file_name(artifact)
-        service.fetch_artifact(artifact, target)
+        service.fetch_artifact(workflow["metadata"]["name"], node["id"], artifact["name"], target)
         click.echo(f"Created {str(target)!r}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
@@ -22,6 +22,7 @@ from tiphys.lang.cron import parse_schedule
 from tiphys.lang.gotime import format_time, parse_time
 from tiphys.ports.workflows import Manifest, SubmitOptions
 from tiphys.records.objects import ObjectKind
+from tiphys.services.workflows.submission import workflow_from_cron
 
 _KIND = ObjectKind.CRON_WORKFLOW
 #: Go's layout of RFC 1123, which `--format` has as its default.
@@ -29,8 +30,6 @@ _RFC1123 = "Mon, 02 Jan 2006 15:04:05 MST"
 #: How Go prints a time.
 _GO_TIME = "2006-01-02 15:04:05 -0700 MST"
 _BACKFILL = "workflows.argoproj.io/backfill"
-_CRON = "workflows.argoproj.io/cron-workflow"
-_SCHEDULED = "workflows.argoproj.io/scheduled-time"
 #: The largest priority there is.
 _MOST = 2**31 - 1
 
@@ -286,20 +285,14 @@ def _times(found: Manifest, start: datetime, end: datetime, most: int) -> list[d
 
 def _backfilling(found: Manifest, name: str, moment: datetime, argname: str, *, parallel: bool) -> Manifest:
     """The workflow for one time; those of a backfill that is not parallel hold one mutex after another."""
-    cron_name, spec = found["metadata"]["name"], found["spec"].get("workflowSpec") or {}
-    more = found["spec"].get("workflowMetadata") or {}
-    spec = {**spec, "arguments": dict(spec.get("arguments") or {})}
+    cron_name = found["metadata"]["name"]
+    workflow = workflow_from_cron(found, scheduled=moment, generate_name=f"{cron_name}-backfill-{name}-")
+    workflow["metadata"]["labels"][_BACKFILL] = cron_name
+    spec = {**workflow["spec"], "arguments": dict(workflow["spec"].get("arguments") or {})}
     _set_parameters(spec, {argname: format_time(moment, _GO_TIME)})
     if not parallel:
         spec |= {"priority": _MOST, "synchronization": {"mutexes": [{"name": name}]}}
-    return {
-        "metadata": {
-            "generateName": f"{cron_name}-backfill-{name}-",
-            "labels": {**(more.get("labels") or {}), _CRON: cron_name, _BACKFILL: cron_name},
-            "annotations": {**(more.get("annotations") or {}), _SCHEDULED: rfc3339(moment.astimezone(UTC))},
-        },
-        "spec": spec,
-    }
+    return {**workflow, "spec": spec}
 
 
 def _numbered(place: str, made: list[Manifest]) -> list[list[str]]:

@@ -34,6 +34,7 @@ ENTRIES = {
     "cron": Entry(f"{_HERE}.cron:cron", "Manage cron workflows.", _STORED),
     "sync": Entry(f"{_HERE}.sync:sync", "Manage limits of semaphores.", _STORED),
     "archive": Entry(f"{_HERE}.archive:archive", "Manage the workflow archive.", _STORED),
+    "controller": Entry(f"{_HERE}.controller:controller", "Run schedules, take up workflows, clean up.", "Other"),
     "convert": Entry(f"{_HERE}.convert:convert", "Convert manifests from old spellings to the current ones.", "Other"),
     "version": Entry(f"{_HERE}.version:version", "Print version information.", "Other"),
 }

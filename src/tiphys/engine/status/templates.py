@@ -149,10 +149,9 @@ class Calls:
 
 
 def _hook_of(owner: DAGTask | WorkflowStep | WorkflowSpec, name: str) -> LifecycleHook | None:
-    found = (owner.hooks or {}).get(name)
-    if found is None and name == EXIT_HOOK and owner.on_exit:
+    if name == EXIT_HOOK and owner.on_exit:
         return LifecycleHook(template=owner.on_exit)
-    return found
+    return (owner.hooks or {}).get(name)
 
 
 def dag_shape(dag: DAGTemplate) -> Shape:

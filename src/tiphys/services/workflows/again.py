@@ -17,8 +17,8 @@ from tiphys.spec.workflow import Workflow
 
 def retried(
     stored: StoredWorkflow, *, restart_successful: bool, selector: str, parameters: Mapping[str, str] | None
-) -> tuple[WorkflowRow, WorkflowBatch]:
-    """A workflow as it is to be stored anew: its row, and the nodes and status it goes on with.
+) -> tuple[WorkflowRow, WorkflowBatch, list[str]]:
+    """A workflow as it is to be stored anew: its row, the nodes and status it goes on with, and ids of nodes that go.
 
     Raises:
         UsageError: its phase, or the options, do not allow it.
@@ -35,7 +35,7 @@ def retried(
     row = replace(
         stored.row, manifest=result.workflow.to_json_text(), archived=False, finished_at=None, owner="", request=""
     )
-    return row, WorkflowBatch(row.id, result.nodes, result.state)
+    return row, WorkflowBatch(row.id, result.nodes, result.state), result.removed
 
 
 def resubmitted(

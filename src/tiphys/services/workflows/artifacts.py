@@ -1,4 +1,4 @@
-"""Brings the data of an artifact, as a node's status shows it, to a place on this machine."""
+"""Brings the data of a node's artifacts to a place on this machine."""
 
 from __future__ import annotations
 
@@ -7,19 +7,41 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tiphys.errors import NotFoundError
 from tiphys.plugins.artifact_drivers import driver_of
 from tiphys.ports.artifact_driver import Secrets
 from tiphys.ports.artifact_store import ArtifactStore
+from tiphys.ports.store import StoredWorkflow
 from tiphys.ports.workflows import Objects
 from tiphys.spec.artifacts import Artifact
 from tiphys.spec.kubernetes import SecretKeySelector
+
+
+def find(stored: StoredWorkflow, node_id: str, name: str, *, of_inputs: bool) -> Mapping[str, Any]:
+    """An artifact of a node.
+
+    Raises:
+        NotFoundError: there is no such node, or it has no such artifact.
+    """
+    node = next((node for node in stored.nodes if node.id == node_id), None)
+    if node is None:
+        raise NotFoundError(f"The workflow {stored.row.name} has no node '{node_id}'.")
+    values = node.inputs if of_inputs else node.outputs
+    known = values.artifacts if values is not None else {}
+    found = known.get(name)
+    if not isinstance(found, Mapping):
+        raise NotFoundError(
+            f"The node '{node_id}' has no {'input' if of_inputs else 'output'} artifact '{name}'.",
+            hint=f"It has: {', '.join(known) or 'none'}.",
+        )
+    return found
 
 
 def fetch(artifact: Mapping[str, Any], target: Path, *, store: ArtifactStore, secrets: Secrets) -> None:
     """Write an artifact to `target`, as a file if it is one, else as a folder.
 
     Args:
-        artifact: As the status shows it: with the digest of a stored tree, or with a location.
+        artifact: As the engine passes it on: with the digest of a stored tree, or with a location.
         target: Must not be there before.
         store: Keeps stored trees.
         secrets: What a location names as its credentials.

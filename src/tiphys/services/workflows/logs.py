@@ -1,7 +1,7 @@
-"""Containers' logs, while they are written and afterwards.
+"""Logs of containers and of Python steps, while they are written and afterwards.
 
-Their lines are as the container wrote them, in one file a container, and hold no times: a line's time is that of the
-file's last change, or of its reading where it is read as it comes.
+A container's lines stand as it wrote them, in a file of their own, and hold no times: a line's time is that of the
+file's last change. Lines of Python steps (`sdk/logs.py`) know when they were written.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,18 @@ from tiphys._util.times import from_epoch
 from tiphys.engine.model import Node, NodeType
 from tiphys.errors import NotFoundError, UsageError
 from tiphys.lang.selectors import parse_selector
+from tiphys.ports.artifact_store import ArtifactStore
+from tiphys.ports.store import Store
 from tiphys.ports.workflows import LogEntry, LogQuery
+from tiphys.records.base import Query
+from tiphys.records.runs import Run, StepRun
+from tiphys.records.workflows import WorkflowSummary
+from tiphys.services.runs import step_lines
 from tiphys.services.workflows.pods import log_of, pod_labels, pod_name
 
 #: Seconds between looks for new lines.
 FOLLOW_PAUSE = 0.2
+_LOGGED = (NodeType.POD, NodeType.PLUGIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +43,12 @@ class LoggedWorkflow:
 
 
 class LogReader:
-    """Reads logs.
+    """Reads logs of a workflow.
 
     Args:
-        home: Folder under which they are.
+        store: The database.
+        home: Folder under which logs are kept while they are written.
+        artifact_store: Gives the store that keeps the logs of steps that have ended.
         workflow: Whose they are.
         query: Which lines are meant.
 
@@ -48,44 +56,67 @@ class LogReader:
         UsageError: the regular expression is none.
     """
 
-    def __init__(self, home: Path, workflow: LoggedWorkflow, query: LogQuery) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        home: Path,
+        artifact_store: Callable[[], ArtifactStore],
+        workflow: LoggedWorkflow,
+        query: LogQuery,
+    ) -> None:
+        self._store = store
         self._home = home
+        self._artifact_store = artifact_store
         self._workflow = workflow
         self._query = query
         self._labels = parse_selector(query.labels)
-        self._read: dict[Path, int] = {}
+        #: Node id → bytes, or of a step lines, that were read.
+        self._read: dict[str, int] = {}
+        #: Node id → the step run, of Python steps.
+        self._steps: dict[str, StepRun] = {}
         try:
             self._grep = re.compile(query.grep)
         except re.error as error:
             raise UsageError(f"'{query.grep}' is not a regular expression: {error}.") from error
 
-    def entries(self, look: Callable[[], tuple[bool, list[Node]]]) -> Iterator[LogEntry]:
-        """Lines of the nodes that `look` gives, together with whether the workflow has ended.
+    def entries(self) -> Iterator[LogEntry]:
+        """The lines.
 
         Raises:
             NotFoundError: the query names a pod that there is not.
         """
-        ended, nodes = look()
+        ended, nodes = self._look()
         if self._query.pod and (ended or not self._query.follow) and not any(map(self._is_meant, nodes)):
-            known = ", ".join(self._pod(node) for node in nodes if node.type is NodeType.POD) or "none"
+            known = ", ".join(self._pod(node) for node in nodes if node.type in _LOGGED) or "none"
             raise NotFoundError(
                 f"The workflow {self._workflow.name} has no pod '{self._query.pod}'.", hint=f"It has: {known}."
             )
-        first = True
+        tail = self._query.tail
         while True:
             for node in nodes:
                 if self._is_meant(node):
-                    yield from self._new_lines(node, tail=self._query.tail if first else None)
+                    found = list(self._new_lines(node))
+                    wanted = found if tail is None else found[max(0, len(found) - tail) :]
+                    yield from (entry for entry in wanted if self._grep.search(entry.content))
             if ended or not self._query.follow:
                 return
-            first = False
+            tail = None
             time.sleep(FOLLOW_PAUSE)
-            ended, nodes = look()
+            ended, nodes = self._look()
+
+    def _look(self) -> tuple[bool, list[Node]]:
+        """Whether the workflow has ended, and its nodes."""
+        with self._store.reader() as reader:
+            row = reader.get(WorkflowSummary, self._workflow.uid)
+            nodes = reader.load_nodes(self._workflow.uid)
+            if any(node.type is NodeType.PLUGIN for node in nodes):
+                runs = [run.id for run in reader.find(Query.of(Run, workflow_uid=self._workflow.uid))]
+                self._steps = {step.node_id: step for step in reader.find(Query.of(StepRun, run_id=runs, order="id"))}
+        return row is None or row.finished_at is not None, nodes
 
     def _is_meant(self, node: Node) -> bool:
-        if node.type is not NodeType.POD:
-            return False
-        if self._query.pod and not self._is_named(node):
+        if node.type not in _LOGGED or (self._query.pod and not self._is_named(node)):
             return False
         workflow = self._workflow
         return self._labels.matches(pod_labels(workflow.name, workflow.spec, node, workflow.templates))
@@ -100,11 +131,28 @@ class LogReader:
     def _pod(self, node: Node) -> str:
         return pod_name(self._workflow.name, node.id, node.template)
 
-    def _new_lines(self, node: Node, *, tail: int | None) -> Iterator[LogEntry]:
+    def _new_lines(self, node: Node) -> Iterator[LogEntry]:
+        """What was written since the last look."""
+        step = self._steps.get(node.id)
+        found = self._of_container(node) if step is None else self._of_step(node, step)
+        since = self._query.since
+        return (entry for entry in found if since is None or entry.at >= since)
+
+    def _of_step(self, node: Node, step: StepRun) -> Iterator[LogEntry]:
+        if self._query.container != "main":
+            return
+        lines = step_lines(self._artifact_store(), self._home, step.run_id, step)
+        known = self._read.get(node.id, 0)
+        self._read[node.id] = max(known, len(lines))
+        for line in lines[known:]:
+            yield LogEntry(self._pod(node), line.text, line.time)
+
+    def _of_container(self, node: Node) -> Iterator[LogEntry]:
         path = log_of(self._home, self._workflow.uid, node.id, self._query.container)
+        known = self._read.get(node.id, 0)
         try:
             with path.open("rb") as file:
-                file.seek(self._read.get(path, 0))
+                file.seek(known)
                 content = file.read()
             at = from_epoch(path.stat().st_mtime)
         except FileNotFoundError:
@@ -112,17 +160,9 @@ class LogReader:
         if not node.phase.fulfilled:
             # What follows the last newline is still being written.
             content = content[: content.rfind(b"\n") + 1]
-        self._read[path] = self._read.get(path, 0) + len(content)
-        if self._query.since is not None and at < self._query.since:
-            return
+        self._read[node.id] = known + len(content)
         lines = content.split(b"\n")
         if lines[-1] == b"":
             lines.pop()
-        wanted = lines if tail is None else lines[max(0, len(lines) - tail) :]
-        yield from self._matching(self._pod(node), wanted, at)
-
-    def _matching(self, pod: str, lines: list[bytes], at: datetime) -> Iterator[LogEntry]:
         for line in lines:
-            text = line.decode("utf-8", "replace")
-            if self._grep.search(text):
-                yield LogEntry(pod, text, at)
+            yield LogEntry(self._pod(node), line.decode("utf-8", "replace"), at)

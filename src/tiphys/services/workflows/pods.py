@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tiphys.engine.model import Node
 from tiphys.ports.runner import Task
 from tiphys.records.workflows import WorkflowRow
+from tiphys.services.workflows.claims import claimed_volumes
 
 #: Kubernetes' limit for names, less the hash that ends a pod's name.
 _MAX_PREFIX = 242
@@ -33,6 +34,15 @@ def log_of(home: Path, uid: str, node_id: str, container: str = "main") -> Path:
     """The log of one container of one attempt."""
     suffix = "" if container == "main" else f".{container}"
     return logs_folder(home, uid) / f"{node_id}{suffix}"
+
+
+def remove_logs(home: Path, uid: str, node_ids: Iterable[str]) -> None:
+    """Remove the logs of all containers of some attempts."""
+    wanted = set(node_ids)
+    for path in logs_folder(home, uid).glob("*"):
+        # A container's name has no dot, a workflow's may.
+        if path.name in wanted or path.name.rpartition(".")[0] in wanted:
+            path.unlink(missing_ok=True)
 
 
 class PodFacts:
@@ -60,7 +70,7 @@ class PodFacts:
             "workflow": row.name,
             "namespace": row.workspace,
             "service_account": spec.get("serviceAccountName") or "default",
-            "volumes": spec.get("volumes") or [],
+            "volumes": [*(spec.get("volumes") or []), *claimed_volumes(row.name, spec)],
             "archive_logs": bool(spec.get("archiveLogs")),
         }
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from tiphys._util.times import utc_now
 from tiphys.engine import operations
 from tiphys.engine.events import SuspendRequested
-from tiphys.engine.model import Node, Phase
+from tiphys.engine.model import Phase
 from tiphys.engine.status.workflow import workflow_status
 from tiphys.errors import ConflictError, NotFoundError, UsageError
+from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.engine_host import EngineHost
 from tiphys.ports.store import Reader, Store, StoredWorkflow, Transaction, WorkflowBatch
 from tiphys.ports.workflows import LogEntry, LogQuery, Manifest, SubmitOptions, WorkflowFilter, WorkflowPage, Workflows
@@ -30,10 +31,11 @@ from tiphys.services.runs import delete_run
 from tiphys.services.stacks import StackService
 from tiphys.services.stored_templates import StoredTemplates
 from tiphys.services.workflows import again, artifacts, limits
+from tiphys.services.workflows.claims import make_claims
 from tiphys.services.workflows.detached import carry_out_detached
 from tiphys.services.workflows.listing import find_workflows, labels_of
 from tiphys.services.workflows.logs import LoggedWorkflow, LogReader
-from tiphys.services.workflows.pods import logs_folder
+from tiphys.services.workflows.pods import logs_folder, remove_logs
 from tiphys.services.workflows.requests import Wish, as_asked, requests_for
 from tiphys.services.workflows.submission import Submitted, kind_named, prepare, whole_spec, workflow_from
 from tiphys.spec.problems import Problem
@@ -121,6 +123,7 @@ class WorkflowService(Workflows):
     def _add(self, transaction: Transaction, submitted: Submitted) -> None:
         """Store a workflow with its run, which has the active stack."""
         stack = self._stacks.for_run(transaction, None)
+        make_claims(transaction, self._home, submitted.row, whole_spec(submitted.manifest))
         transaction.add(submitted.row, replace(submitted.run, stack=stack.name))
 
     def _owner(self, *, detached: bool) -> str:
@@ -144,7 +147,7 @@ class WorkflowService(Workflows):
     def lint(self, document: Document, *, given: Iterable[object] = (), strict: bool = True) -> list[Problem]:
         """What is wrong with a manifest."""
         with self._store.reader() as reader:
-            library = _Both(GivenTemplates(given), StoredTemplates(reader, self._namespace))
+            library = StoredTemplates(reader, self._namespace, given=GivenTemplates(given))
             return validate(document, library=library, strict=strict)
 
     # Looking ----------------------------------------------------------------------------------------------------------
@@ -192,22 +195,25 @@ class WorkflowService(Workflows):
         with self._store.reader() as reader:
             stored = self._load(reader, name)
         manifest = json.loads(stored.row.manifest)
-        logged = LoggedWorkflow(stored.row.id, stored.row.name, whole_spec(manifest), _templates_of(manifest))
+        return LogReader(
+            self._store,
+            home=self._home,
+            artifact_store=self._artifact_store,
+            workflow=LoggedWorkflow(stored.row.id, stored.row.name, whole_spec(manifest), _templates_of(manifest)),
+            query=query,
+        ).entries()
 
-        def look() -> tuple[bool, list[Node]]:
-            with self._store.reader() as reader:
-                row = reader.get(WorkflowSummary, stored.row.id)
-                return row is None or row.finished_at is not None, reader.load_nodes(stored.row.id)
-
-        return LogReader(self._home, logged, query).entries(look)
-
-    def fetch_artifact(self, artifact: Mapping[str, Any], target: Path) -> None:
-        """Write the data of an artifact to a file or folder."""
+    def fetch_artifact(
+        self, name: str, node_id: str, artifact: str, target: Path, *, uid: str = "", of_inputs: bool = False
+    ) -> None:
+        """Write an output (or input) artifact of a node to a file or folder."""
+        with self._store.reader() as reader:
+            stored = self._load(reader, name, uid=uid, archive=bool(uid))
         artifacts.fetch(
-            artifact,
+            artifacts.find(stored, node_id, artifact, of_inputs=of_inputs),
             target,
-            store=as_artifact_store(self._stacks.component(ComponentType.ARTIFACT_STORE)),
-            secrets=artifacts.secrets_of(self._objects(), self._namespace),
+            store=self._artifact_store(),
+            secrets=artifacts.secrets_of(self._objects(), stored.row.workspace),
         )
 
     # Changing ---------------------------------------------------------------------------------------------------------
@@ -287,11 +293,12 @@ class WorkflowService(Workflows):
             stored = self._load(transaction, name, uid=uid, archive=bool(uid))
             if stored.row.finished_at is None:
                 raise ConflictError(f"The workflow {stored.row.name} has not ended yet ({stored.row.phase}).")
-            row, batch = again.retried(
+            row, batch, removed = again.retried(
                 stored, restart_successful=restart_successful, selector=selector, parameters=parameters
             )
             row = replace(row, owner=self._owner(detached=detached))
             self._replace(transaction, row, batch)
+        remove_logs(self._home, row.id, removed)
         self._start([row.id], detached=detached)
         return self.get(row.name, uid=row.id)
 
@@ -356,6 +363,9 @@ class WorkflowService(Workflows):
             return
         with self._store.transaction() as transaction:
             limits.delete_stored_limit(transaction, self._namespace, key)
+
+    def _artifact_store(self) -> ArtifactStore:
+        return as_artifact_store(self._stacks.component(ComponentType.ARTIFACT_STORE))
 
     def _objects(self) -> ObjectService:
         return ObjectService(self._store, home=self._home, namespace=self._namespace)
@@ -425,20 +435,6 @@ class WorkflowService(Workflows):
             )
             raise NotFoundError(f"{what} in the namespace {self._namespace}.", hint="See them all: tiphys argo list -A")
         return rows[0]
-
-
-class _Both:
-    """A library of given templates and, after them, the stored ones."""
-
-    complete = True
-
-    def __init__(self, given: GivenTemplates, stored: StoredTemplates) -> None:
-        self._libraries = (given, stored)
-        self.workflow_template = lambda name: self._first("workflow_template", name)
-        self.cluster_workflow_template = lambda name: self._first("cluster_workflow_template", name)
-
-    def _first(self, method: str, name: str) -> Any:
-        return next((found for one in self._libraries if (found := getattr(one, method)(name)) is not None), None)
 
 
 def whole(stored: StoredWorkflow) -> Manifest:

@@ -19,6 +19,7 @@ from tiphys.records.runs import Run
 from tiphys.records.workflows import WorkflowRow, WorkflowSummary
 from tiphys.services.objects import found_object, shown
 from tiphys.services.stored_templates import StoredTemplates
+from tiphys.services.workflows.claims import claimed_volumes
 from tiphys.services.workflows.options import apply_options
 from tiphys.services.workflows.parameters import fill_parameters
 from tiphys.services.workflows.references import resolve_references
@@ -159,6 +160,9 @@ def prepare(
     workflow = fill_parameters(workflow, transaction, namespace)
     uid = new_id()
     workflow["metadata"] = _metadata(transaction, workflow, namespace, uid, now)
+    volumes = claimed_volumes(workflow["metadata"]["name"], whole_spec(workflow))
+    if volumes:
+        workflow["status"] = {**(workflow.get("status") or {}), "persistentVolumeClaims": volumes}
     read = Workflow.from_json({"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", **workflow})
     workflow = read.to_json()
     name = workflow["metadata"]["name"]

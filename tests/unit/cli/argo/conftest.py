@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tiphys.db.store import open_store
-from tiphys.engine.model import Node, NodeType, Phase, WorkflowState
+from tiphys.engine.model import Node, NodeType, Phase, Values, WorkflowState
 from tiphys.ports.store import WorkflowBatch
 from tiphys.services.backend import LocalBackend
 from tiphys.services.workflows import service
@@ -65,7 +66,7 @@ def hello(tmp_path: Path) -> str:
 def carry(backend: LocalBackend) -> Callable[..., None]:
     """Carries a workflow to a phase, with one pod."""
 
-    def call(name: str, phase: str, message: str = "") -> None:
+    def call(name: str, phase: str, message: str = "", artifacts: dict[str, Any] | None = None) -> None:
         uid = backend.workflows.get(name)["metadata"]["uid"]
         ended = Phase(phase).fulfilled
         state = WorkflowState(uid, name, Phase(phase), message, BEGAN, BEGAN + 65 if ended else None)
@@ -79,6 +80,7 @@ def carry(backend: LocalBackend) -> Callable[..., None]:
             message=message,
             started_at=BEGAN,
             finished_at=BEGAN + 65 if ended else None,
+            outputs=Values(artifacts=dict(artifacts)) if artifacts else None,
         )
         with backend.store.transaction() as transaction:
             transaction.save(WorkflowBatch(uid, [root], state))

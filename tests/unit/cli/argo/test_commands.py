@@ -7,7 +7,7 @@ import json
 import pytest
 from tests.unit.cli.argo.conftest import HELLO
 
-from tiphys.errors import TiphysError
+from tiphys.errors import NotFoundError, TiphysError
 from tiphys.records.base import Query
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowRequest
@@ -89,6 +89,7 @@ def test_logs_and_the_tree_can_be_followed(invoke, hello, backend, carry, monkey
         (("FILE", "--wait", "--watch"), "--wait cannot be combined with --watch"),
         (("FILE", "-p", "who"), "of the form NAME=VALUE, not 'who'"),
         (("/no/such/file",), "'/no/such/file' cannot be read: No such file"),
+        (("http://127.0.0.1:9/w.yaml",), "'http://127.0.0.1:9/w.yaml' cannot be read"),
     ],
 )
 def test_what_submit_refuses(invoke, hello, options, said):
@@ -293,28 +294,22 @@ def test_carrying_out_tells_when_it_has_begun(invoke, backend, monkeypatch):
     assert "carry" not in invoke("argo", "--help").stdout
 
 
-def test_an_artifact_is_copied(invoke, hello, backend, carry, monkeypatch, tmp_path):
-    invoke("argo", "submit", hello)
-    carry("hello", "Succeeded")
+def test_an_artifact_is_copied(invoke, tmp_path, backend, carry):
+    declared = "kind: Workflow\n" + HELLO.replace("kind: Workflow\n", "").replace(
+        "  - name: main\n", "  - name: main\n    outputs: {artifacts: [{name: out, path: /tmp/data.txt}]}\n"
+    )
+    invoke("argo", "submit", "-", input=declared)
     stored = backend.stacks.component(ComponentType.ARTIFACT_STORE).commit_bytes("data.txt", b"text")
-    found = backend.workflows.get("hello")
-    artifact = {"name": "out", "path": "/tmp/data.txt", "digest": stored.digest}
-    found["status"]["nodes"]["hello"]["outputs"] = {"artifacts": [artifact]}
-    monkeypatch.setattr(backend.workflows, "get", lambda _: found)
+    carry("hello", "Succeeded", artifacts={"out": {"name": "out", "digest": stored.digest}})
     assert "Created" in invoke("argo", "cp", "hello", str(tmp_path / "out")).stdout
     assert (tmp_path / "out/default/hello/hello/outputs/out/data.txt").read_bytes() == b"text"
-    invoke(
-        "argo",
-        "cp",
-        "hello",
-        str(tmp_path / "two"),
-        "--artifact-name",
-        "out",
-        "--path",
-        "{templateName}/{artifactName}",
-    )
+    place = ("--path", "{templateName}/{artifactName}")
+    invoke("argo", "cp", "@latest", str(tmp_path / "two"), "--artifact-name", "out", *place)
     assert (tmp_path / "two/main/out/data.txt").read_bytes() == b"text"
     assert invoke("argo", "cp", "hello", str(tmp_path / "three"), "--node-id", "other").stdout == ""
+    for node_id, name, said in (("other", "out", "no node 'other'"), ("hello", "in", "no output artifact 'in'")):
+        with pytest.raises(NotFoundError, match=said):
+            backend.workflows.fetch_artifact("hello", node_id, name, tmp_path / "x")
 
 
 def test_errors_of_the_backend_are_told(invoke, backend, monkeypatch):

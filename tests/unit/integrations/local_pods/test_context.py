@@ -29,7 +29,7 @@ def test_what_is_not_said_has_a_default() -> None:
 def test_a_folder_tells_who_has_the_task(tmp_path: Path) -> None:
     folder = PodFolder(str(tmp_path), "u/n/0")
     assert (folder.exists(), folder.server(), folder.result(), folder.report()) == (False, None, None, None)
-    Path(folder.path).mkdir(parents=True)
+    Path(folder.path).parent.mkdir(parents=True)
     assert folder.server() is None
     me = Server(os.getpid(), process_start(os.getpid()))
     claim(folder.path, me)
@@ -43,10 +43,10 @@ def test_a_folder_tells_who_has_the_task(tmp_path: Path) -> None:
         "cancelled": False,
         "ready": False,
     }
-    with Path(folder.path, "state").open("a") as file:
+    with Path(f"{folder.path}.state").open("a") as file:
         file.write(json.dumps(result))
     assert folder.result() is None
-    with Path(folder.path, "state").open("a") as file:
+    with Path(f"{folder.path}.state").open("a") as file:
         file.write("\n")
     assert folder.result() == result
     assert not me._replace(start="earlier").is_alive()

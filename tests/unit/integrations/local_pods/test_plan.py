@@ -19,8 +19,8 @@ def test_a_host_process(tmp_path: Path) -> None:
     (order,) = plan.order["containers"]
     assert order["program"] == f"{tmp_path}/sh"
     assert order["argv"] == ["sh", "-c", "echo /root"]
-    assert order["folder"] == f"{plan.folder.path}/work"
-    assert order["log"] == f"{plan.folder.path}/main.log"
+    assert order["folder"] == plan.folder.path
+    assert order["log"] == f"{plan.folder.path}.main.log"
     assert (order["role"], order["sandboxed"], order["result"], order["tries"]) == ("main", False, True, 1)
     assert not needs_staging(plan)
 

@@ -355,7 +355,7 @@ def test_tags_of_other_languages_are_worth_a_warning() -> None:
         ("{{", "not closed"),
         ("{{=1 +}}", "expression is invalid"),
         ("{{=x", "not closed"),
-        ("{{" * 5000, "nested too deeply"),
+        ("{{" * 5000, "nested more than 20 deep"),
     ],
 )
 def test_tags_that_are_none(text: str, phrase: str) -> None:

@@ -1,18 +1,20 @@
 """What a pod leaves on disk, so that any later process can find it again.
 
-`<home>/pods/<digest of the task's id>/` is made by the pod server that takes the task, in one system call: whoever
-makes it has the task. It holds:
+In `<home>/pods`, with the digest of the task's id as `<name>`:
 
-- `state`: two lines, each complete when its end is there: `<pid> <start>` of the pod server, and, when all containers
-  have ended, how they did. (Folders and files are what a task costs beside its process, so there are few.)
-- `report.json`: the report with its outputs, once they have been stored; its folders are removed then.
-- `ready`: of a daemon that is.
-- `cancel`: written by a runner that has no connection to the pod server: seconds of grace.
-- `<container>.log`, and what containers write (`root-<container>`, `volumes/<name>`, `work`).
+- `<name>.state`: two lines, each complete when its end is there: `<pid> <start>` of the pod server, and, when all
+  containers have ended, how they did. Whoever makes the file has the task.
+- `<name>/`: what containers write: a host process's working directory, or `root-<container>`, `volumes/<name>`, `work`.
+- `<name>.<container>.log`: standard output and error.
+- `<name>.report`: the report with its outputs, once they have been stored; the folder is removed then.
+- `<name>.ready`: of a daemon that is.
+- `<name>.cancel`: written by a runner that has no connection to the pod server: seconds of grace.
+
+A trivial task makes two files and a folder: on a disk they cost as much as its process.
 """
 
 # Every task pays for the calls made here, and pathlib costs several times what the system call does.
-# ruff: noqa: PTH101, PTH104, PTH112
+# ruff: noqa: PTH101, PTH104, PTH108, PTH112, PTH120
 
 from __future__ import annotations
 
@@ -24,6 +26,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+from tiphys._util.ids import new_id
 from tiphys.integrations.local.pods.orders import PodResult
 from tiphys.integrations.local.task_folder import process_start
 
@@ -56,55 +59,55 @@ class PodFolder:
         self.path = f"{pods_folder(home)}/{self.name}"
 
     def exists(self) -> bool:
-        """Whether a pod server made it."""
-        return Path(self.path).is_dir()
+        """Whether a pod server took the task."""
+        return Path(f"{self.path}.state").exists()
 
     def server(self) -> Server | None:
         """The pod server that has the task, or had it."""
-        lines = self._state()
-        if not lines:
-            return None
-        pid, _, start = lines[0].decode().partition(" ")
-        return Server(int(pid), start)
+        lines = _state(self.path)
+        return _server(lines[0]) if lines else None
 
     def result(self) -> PodResult | None:
         """How the containers ended, if they did."""
-        lines = self._state()
+        lines = _state(self.path)
         return json.loads(lines[1]) if len(lines) > 1 else None
-
-    def _state(self) -> list[bytes]:
-        """The complete lines of `state`."""
-        try:
-            return Path(self.path, "state").read_bytes().split(b"\n")[:-1]
-        except FileNotFoundError:
-            return []
 
     def report(self) -> bytes | None:
         """The report, if it has been written."""
         with contextlib.suppress(FileNotFoundError):
-            return Path(self.path, "report.json").read_bytes()
+            return Path(f"{self.path}.report").read_bytes()
         return None
 
     def write_report(self, text: str) -> None:
         """Keep the report: what containers left is not needed any more."""
-        write_whole(f"{self.path}/report.json", text)
-
-    def leftovers(self) -> list[str]:
-        """Folders that containers wrote to."""
-        with os.scandir(self.path) as entries:
-            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        write_whole(f"{self.path}.report", text)
 
     def is_ready(self) -> bool:
         """Whether the pod server found the daemon ready."""
-        return Path(self.path, "ready").exists()
+        return Path(f"{self.path}.ready").exists()
 
     def ask_to_cancel(self, grace: float) -> None:
         """Leave word for the pod server, which is told to look by SIGUSR1."""
-        write_whole(f"{self.path}/cancel", str(grace))
+        write_whole(f"{self.path}.cancel", str(grace))
+
+    def discard(self) -> str:
+        """Let the task be unknown here; returns a folder that is still to be removed and is in nobody's way."""
+        result = self.result()
+        if result is None:
+            logs = [str(path) for path in Path(self.path).parent.glob(f"{self.name}.*.log")]
+        else:
+            logs = [f"{self.path}.{end['name']}.log" for end in result["containers"]]
+        aside = f"{os.path.dirname(self.path)}/.{self.name}-{new_id()}"
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self.path, aside)
+        for path in (*logs, *(f"{self.path}.{kind}" for kind in ("ready", "cancel", "report", "state"))):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        return aside
 
     def remove(self) -> None:
-        """Remove the folder; one that is not there is ignored."""
-        remove_tree(self.path)
+        """Remove all that the task left."""
+        remove_tree(self.discard())
 
 
 def pods_folder(home: str) -> str:
@@ -112,14 +115,37 @@ def pods_folder(home: str) -> str:
     return f"{home}/pods"
 
 
+def runs(path: str) -> bool:
+    """Whether a pod server works on the task of a folder."""
+    lines = _state(path)
+    return len(lines) == 1 and _server(lines[0]).is_alive()
+
+
+def _server(line: bytes) -> Server:
+    pid, _, start = line.decode().partition(" ")
+    return Server(int(pid), start)
+
+
+def _state(path: str) -> list[bytes]:
+    """The complete lines of a task's `state`."""
+    try:
+        return Path(f"{path}.state").read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+
+
 def claim(path: str, server: Server) -> None:
-    """Note in a folder that was made just now who has the task."""
-    _append(f"{path}/state", f"{server.pid} {server.start}\n".encode(), os.O_CREAT | os.O_EXCL)
+    """Take the task of a folder for a pod server.
+
+    Raises:
+        FileExistsError: another has it.
+    """
+    _append(f"{path}.state", f"{server.pid} {server.start}\n".encode(), os.O_CREAT | os.O_EXCL)
 
 
 def note_result(path: str, result: PodResult) -> None:
     """Note in a task's folder how its containers ended."""
-    _append(f"{path}/state", json.dumps(result).encode() + b"\n", 0)
+    _append(f"{path}.state", json.dumps(result).encode() + b"\n", 0)
 
 
 def _append(path: str, data: bytes, flags: int) -> None:

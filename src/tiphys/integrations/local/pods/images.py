@@ -18,7 +18,7 @@ from pathlib import Path
 
 _SHIMS = Path(__file__).parent / "shims"
 #: Commands of busybox that machines often lack: they are busybox's own where that is installed.
-_OF_BUSYBOX = ("bc", "httpd", "nc", "nslookup", "ping", "telnet", "traceroute", "unzip", "vi", "wget", "xxd")
+_OF_BUSYBOX = ("bc", "httpd", "nslookup", "ping", "telnet", "traceroute", "unzip", "vi", "wget", "xxd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

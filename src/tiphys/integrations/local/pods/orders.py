@@ -61,12 +61,10 @@ class PodOrder(TypedDict):
     """A task to be carried out."""
 
     id: str
-    #: The task's folder, which must not exist: making it is what gives this server the task.
+    #: The task's folder, which must not exist.
     folder: str
     #: A folder that was prepared for it and becomes it, or None.
     staged: str | None
-    #: Name of a folder to be made in it, or None; nothing is made in one that was prepared.
-    make: str | None
     #: Seconds that sidecars have between SIGTERM and SIGKILL.
     grace: float
     #: Whether it is to be told when all containers are ready.
@@ -86,7 +84,7 @@ class ContainerEnd(TypedDict):
 
 
 class PodResult(TypedDict):
-    """How a pod ended: the second line of a folder's `state`."""
+    """How a pod ended: the second line of a pod's `state`."""
 
     #: Epoch seconds.
     started: float

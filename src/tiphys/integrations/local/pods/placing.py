@@ -101,13 +101,13 @@ def _fetch(
     drivers: ArtifactDrivers,
 ) -> None:
     """Make the artifact's files `target`, unpacked as its declaration says."""
-    wanted = archive_of(declared)
+    wanted, below = archive_of(declared), declared.get("subPath") or value.get("subPath")
     with tempfile.TemporaryDirectory(prefix=".artifact-", dir=target.parent) as scratch:
         loaded = Path(scratch, "loaded")
         packed = True
         if "digest" in value:
             kept = archive_of(value) or "tar"
-            _load(value, loaded, store, declared.get("subPath"))
+            _load(value, loaded, store, below)
             if "form" not in value or wanted == kept or (wanted is None and kept == "tar"):
                 packed = False
             elif kept != "none":
@@ -115,7 +115,7 @@ def _fetch(
         elif value.get("raw") is not None:
             loaded.write_text(value["raw"].get("data") or "")
         else:
-            drivers.fetch({**value, **({"subPath": declared["subPath"]} if declared.get("subPath") else {})}, loaded)
+            drivers.fetch({**value, **({"subPath": below} if below else {})}, loaded)
         if packed and wanted in ("tar", "zip"):
             unpack(loaded, Path(scratch, "unpacked"), wanted)
             loaded = Path(scratch, "unpacked")

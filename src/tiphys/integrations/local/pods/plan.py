@@ -110,7 +110,7 @@ class Plan:
 def log_path(folder: str, context: PodContext, container: str) -> str:
     """Where a container's log is."""
     if context.log is None:
-        return f"{folder}/{container}.log"
+        return f"{folder}.{container}.log"
     return context.log if container == MAIN else f"{context.log}.{container}"
 
 
@@ -168,9 +168,12 @@ def make_plan(task: Task, machine: Machine, *, started: bool = False) -> Plan:
     containers = containers_of(template)
     volumes = _volumes(template, containers, folder.path, context, machine, contents=not started)
     replaced = _replaced(template, containers, machine)
-    views = _views(folder.path, containers, volumes, replaced, machine)
     text = go_json(template)
     long = len(text.encode()) + 64 > LONGEST_STRING
+    # A host process works in the task's folder itself, unless there must be other files in that.
+    prepared = long or "script" in template or bool((template.get("inputs") or {}).get("artifacts"))
+    work = f"{folder.path}/work" if prepared else folder.path
+    views = _views(folder.path, work, containers, volumes, replaced, machine)
     files = [] if not long else [(c["name"], TEMPLATE_FILE, text, 0o644) for _, c in containers]
     maker = _Maker(task, context, machine, folder, OFFLOADED if long else text, files)
     orders = [] if started else [maker.order(role, each, views[each["name"]]) for role, each in containers]
@@ -178,7 +181,6 @@ def make_plan(task: Task, machine: Machine, *, started: bool = False) -> Plan:
         "id": task.id,
         "folder": folder.path,
         "staged": None,
-        "make": "work" if machine.flavour == "process" else None,
         "grace": context.grace,
         "daemon": bool(template.get("daemon")),
         "containers": orders,
@@ -257,13 +259,14 @@ def _replaced(
 
 def _views(
     base: str,
+    work: str,
     containers: Sequence[tuple[str, Mapping[str, Any]]],
     volumes: Mapping[str, Volume],
     replaced: Mapping[str, tuple[str, ...]],
     machine: Machine,
 ) -> dict[str, View]:
     if machine.flavour == "process":
-        return {each["name"]: View(None, f"{base}/work") for _, each in containers}
+        return {each["name"]: View(None, work) for _, each in containers}
     views = {}
     for _, container in containers:
         root = f"{base}/root-{container['name']}"

@@ -199,7 +199,7 @@ class Pod:
             return
         if all(each.ready for each in self._mains.values()):
             self._ready = True
-            write_whole(f"{self.order['folder']}/ready", "")
+            write_whole(f"{self.order['folder']}.ready", "")
             self._host.ready(self)
 
     def _ended(self, container: _Container, code: int) -> None:

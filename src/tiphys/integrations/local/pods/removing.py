@@ -12,7 +12,7 @@ from pathlib import Path
 from tiphys.integrations.local.pods.folder import remove_tree
 
 #: Most that one call of `rm` is given.
-_BATCH = 256
+_BATCH = 1024
 
 
 class Remover:

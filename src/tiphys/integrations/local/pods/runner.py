@@ -9,24 +9,23 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import shutil
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tiphys._util.ids import new_id
-from tiphys.engine.events import TaskFinished
+from tiphys.engine.events import TaskFinished, TaskProgressed, TaskReady
 from tiphys.engine.model import Phase
 from tiphys.errors import StackError, TiphysError
 from tiphys.integrations.local.pods.checks import check
 from tiphys.integrations.local.pods.connection import Connection, log_of_server
-from tiphys.integrations.local.pods.folder import PodFolder, pods_folder, remove_tree
+from tiphys.integrations.local.pods.folder import PodFolder, pods_folder, remove_tree, runs
 from tiphys.integrations.local.pods.images import Image, make_shims
 from tiphys.integrations.local.pods.objects import ArtifactDrivers, Objects
 from tiphys.integrations.local.pods.orders import CANNOT_START, PodResult
@@ -54,29 +53,12 @@ PROGRESS_AFTER = 1.0
 CLOSING_GRACE = 3.0
 #: Folders of pods that nobody asked for are removed after so many seconds.
 KEPT = 7 * 24 * 3600.0
+#: So many pods that have ended are kept before the oldest is removed: what was reported so long ago is written down.
+MOST_REPORTED = 10_000
+#: Where daemons can be reached: all pods share the network of this machine.
+ADDRESS = "127.0.0.1"
 #: Threads that place and collect files.
 THREADS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class PodReady:
-    """A daemon is ready: its node counts as done, and runs on."""
-
-    task_id: str
-    ip: str = "127.0.0.1"
-
-
-@dataclass(frozen=True, slots=True)
-class PodProgress:
-    """A container wrote down its progress."""
-
-    task_id: str
-    #: `n/m`
-    progress: str
-
-
-#: How a runner tells what happens between start and end: thread-safe, returns at once.
-Notify = Callable[[PodReady | PodProgress], None]
 
 
 class _Job:
@@ -125,7 +107,6 @@ class PodRunner(Runner):
         store: Where output artifacts go that name no other place.
         objects: Where ConfigMaps, Secrets and claims are.
         drivers: For artifacts in other places.
-        notify: Told when a daemon is ready and when a container reports progress.
         images: How images run here, beside those that are known; see `images.find_image`.
 
     Raises:
@@ -140,7 +121,6 @@ class PodRunner(Runner):
         store: ArtifactStore,
         objects: Objects,
         drivers: ArtifactDrivers,
-        notify: Notify | None = None,
         images: Mapping[str, Image] | None = None,
     ) -> None:
         problem = usable(flavour)
@@ -150,14 +130,14 @@ class PodRunner(Runner):
         self._home = str(Path(home).absolute())
         self._flavour: Flavour = flavour
         self._store, self._drivers, self._objects = store, drivers, objects
-        self._notify = notify
         self._images = images or {}
         self._machine: Machine | None = None
         self._making_machine = threading.Lock()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._jobs: dict[str, _Job] = {}
-        self._reported: list[PodFolder] = []
+        #: Pods that have ended, the latest last: they are told of again if they are launched again.
+        self._reported: deque[PodFolder] = deque()
         self._connection: Connection | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._remover: Remover | None = None
@@ -240,9 +220,9 @@ class PodRunner(Runner):
             connection.wait()
         self._wake_in.close()
         self._wake_out.close()
+        for folder in self._reported:
+            self._discard(folder)
         if self._remover is not None:
-            for folder in self._reported:
-                self._remover.remove(folder.path)
             self._remover.close()
 
     def _started(self) -> ThreadPoolExecutor:
@@ -250,18 +230,20 @@ class PodRunner(Runner):
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="tiphys-pods")
             self._remover = Remover()
-            self._pool.submit(self._sweep)
+            self._pool.submit(self._sweep, self._remover)
             self._listener = threading.Thread(target=self._listen, name="tiphys-pods-listener", daemon=True)
             self._listener.start()
         return self._pool
 
-    def _sweep(self) -> None:
+    def _sweep(self, remover: Remover) -> None:
         """Remove what tasks of long ago left."""
+        pods = pods_folder(self._home)
         with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(pods_folder(self._home)):
-                # The folder of shims is in use as long as it is there.
-                if entry.is_dir() and entry.name != "bin" and entry.stat().st_mtime < time.time() - KEPT:
-                    shutil.rmtree(entry.path, ignore_errors=True)
+            for entry in os.scandir(pods):
+                if entry.name in ("bin", "server.log") or entry.stat().st_mtime > time.time() - KEPT:
+                    continue
+                if not runs(f"{pods}/{entry.name.partition('.')[0]}"):
+                    remover.remove(entry.path)
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError, OSError):
@@ -290,13 +272,12 @@ class PodRunner(Runner):
                 return
             _clear([job.folder])
         plan = job.plan = make_plan(job.task, self._machine_now())
-        staged = None
         if needs_staging(plan):
             staged = plan.order["staged"] = f"{pods_folder(self._home)}/.{job.folder.name}-{new_id()}"
             try:
                 prepare(plan, staged, self._store, self._drivers)
             except BaseException:
-                remove_tree(staged)
+                _remove_staged(job)
                 raise
         if plan.context.log is not None:
             Path(plan.context.log).parent.mkdir(parents=True, exist_ok=True)
@@ -305,8 +286,7 @@ class PodRunner(Runner):
                 connection = self._connected()
                 job.sent = True
         if not job.sent:
-            if staged is not None:
-                remove_tree(staged)
+            _remove_staged(job)
             self._finish(job, None)
             return
         connection.send({"op": "launch", "pod": plan.order})
@@ -361,20 +341,27 @@ class PodRunner(Runner):
             return
         self._finish(job, finished)
         if self._remover is not None and (job.plan is None or needs_staging(job.plan)):
-            for path in job.folder.leftovers():
-                self._remover.remove(path)
+            self._remover.remove(job.folder.path)
 
     def _finish(self, job: _Job, finished: TaskFinished | None) -> None:
+        if finished is None:
+            self._discard(job.folder)
         with self._lock:
             if self._jobs.pop(job.task.id, None) is None:
                 return
-            self._reported.append(job.folder)
+            old = self._reported.popleft() if len(self._reported) >= MOST_REPORTED else None
+            if finished is not None:
+                self._reported.append(job.folder)
             wanted = not job.cancelled and not self._closed
             self._changed.notify_all()
-        if finished is None and self._remover is not None:
-            self._remover.remove(job.folder.path)
+        if old is not None:
+            self._discard(old)
         if wanted and finished is not None:
             job.report(finished)
+
+    def _discard(self, folder: PodFolder) -> None:
+        if self._remover is not None:
+            self._remover.remove(folder.discard())
 
     def _watch(self, job: _Job) -> None:
         """Another pod server has the task, or had it."""
@@ -405,7 +392,7 @@ class PodRunner(Runner):
                 if connection is not None:
                     selector.register(connection.socket, selectors.EVENT_READ)
                 heard = connection
-            wait = POLL if watched else PROGRESS_POLL if running and self._notify is not None else None
+            wait = POLL if watched else PROGRESS_POLL if running else None
             for key, _ in selector.select(wait):
                 if key.fileobj is self._wake_in:
                     with contextlib.suppress(BlockingIOError):
@@ -416,9 +403,9 @@ class PodRunner(Runner):
                     self._lose(connection)
             for job in watched:
                 self._look_at(job)
-            if self._notify is not None and time.monotonic() >= next_look:
+            if time.monotonic() >= next_look:
                 next_look = time.monotonic() + PROGRESS_POLL
-                self._look_at_progress(self._notify)
+                self._look_at_progress()
 
     def _hear(self, connection: Connection) -> bool:
         messages = connection.receive()
@@ -433,10 +420,11 @@ class PodRunner(Runner):
             if message["op"] == "ended":
                 self._submit(pool, job, message["result"])
             elif message["op"] == "taken":
+                _remove_staged(job)
                 self._watch(job)
-            elif self._notify is not None and not job.cancelled:
+            elif not job.cancelled:
                 job.notified = True
-                self._notify(PodReady(job.task.id))
+                job.report(TaskReady(job.task.id, ADDRESS))
         return True
 
     def _submit(self, pool: ThreadPoolExecutor, job: _Job, result: PodResult) -> None:
@@ -456,8 +444,7 @@ class PodRunner(Runner):
         if lost:
             kill_marked([_mark(job.folder) for job in lost])
         for job in lost:
-            if job.plan is not None and job.plan.order["staged"] is not None:
-                remove_tree(job.plan.order["staged"])
+            _remove_staged(job)
             result = job.folder.result()
             if result is not None:
                 self._collect(job, result)
@@ -481,9 +468,9 @@ class PodRunner(Runner):
         alive = server is not None and server.is_alive()
         if result is None and not alive:
             result = job.folder.result()  # it may have come before its server ended
-        if self._notify is not None and not job.notified and alive and job.folder.is_ready():
+        if not job.notified and alive and job.folder.is_ready():
             job.notified = True
-            self._notify(PodReady(job.task.id))
+            job.report(TaskReady(job.task.id, ADDRESS))
         if result is not None:
             with self._lock:
                 pool = self._pool
@@ -495,7 +482,7 @@ class PodRunner(Runner):
             message = f"The pod of '{job.task.name}' was lost: the process that ran it ended."
             self._fail(job, Phase.ERROR, message)
 
-    def _look_at_progress(self, notify: Notify) -> None:
+    def _look_at_progress(self) -> None:
         old = time.monotonic() - PROGRESS_AFTER
         with self._lock:
             jobs = [job for job in self._jobs.values() if job.began < old and not job.cancelled]
@@ -506,7 +493,7 @@ class PodRunner(Runner):
             progress = None if job.plan is None else read_progress(job.plan)
             if progress is not None and progress != job.progress:
                 job.progress = progress
-                notify(PodProgress(job.task.id, progress))
+                job.report(TaskProgressed(job.task.id, progress))
 
 
 def usable(flavour: Flavour) -> str | None:
@@ -541,6 +528,12 @@ def _clear(folders: list[PodFolder]) -> None:
         kill_marked([_mark(folder) for folder in folders])
         for folder in folders:
             folder.remove()
+
+
+def _remove_staged(job: _Job) -> None:
+    """Remove what was prepared for a pod and did not become its folder."""
+    if job.plan is not None and job.plan.order["staged"] is not None:
+        remove_tree(job.plan.order["staged"])
 
 
 def _mark(folder: PodFolder) -> str:

@@ -139,16 +139,14 @@ class PodServer:
     def _launch(self, order: PodOrder) -> None:
         folder = order["folder"]
         try:
-            if order["staged"] is None:
-                os.mkdir(folder)
-            else:
-                os.rename(order["staged"], folder)
-        except OSError:  # another server was asked too
+            claim(folder, self._me)
+        except FileExistsError:  # another server was asked too
             self._send({"op": "taken", "id": order["id"]})
             return
-        claim(folder, self._me)
-        if order["staged"] is None and order["make"] is not None:
-            os.mkdir(f"{folder}/{order['make']}")
+        if order["staged"] is None:
+            os.mkdir(folder)
+        else:
+            os.rename(order["staged"], folder)
         pod = self._pods[order["id"]] = Pod(order, self)
         pod.begin()
 
@@ -188,7 +186,7 @@ class PodServer:
     def _look_for_cancellations(self) -> None:
         for pod in list(self._pods.values()):
             with contextlib.suppress(FileNotFoundError):
-                pod.cancel(float(Path(pod.order["folder"], "cancel").read_text()))
+                pod.cancel(float(Path(pod.order["folder"] + ".cancel").read_text()))
 
     def _reap(self) -> None:
         while True:

@@ -1,0 +1,171 @@
+"""A `resource` template: an action on a stored object, the wait for its conditions, its output parameters.
+
+As argo-workflows v4.1, workflow/executor/resource.go, over the objects that are kept here instead of a cluster's.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tiphys.engine.model import Phase
+from tiphys.errors import AlreadyExistsError, ConflictError, NotFoundError, SpecError, StoreError, UsageError
+from tiphys.integrations.local.agents.answers import Answer, Pause, Work
+from tiphys.integrations.local.agents.jq_filter import apply_filter
+from tiphys.integrations.local.agents.outside import ArtifactSources, Manifest, ObjectActions
+from tiphys.integrations.local.agents.resource_changes import perform
+from tiphys.integrations.local.agents.resource_order import Order, read_order
+from tiphys.integrations.local.pods.archives import archive_of, is_tarball, unpack
+from tiphys.integrations.local.pods.context import PodContext
+from tiphys.lang import kubectl_jsonpath
+from tiphys.lang.selectors import ConditionsOverObject
+from tiphys.ports.artifact_store import ArtifactStore
+from tiphys.ports.runner import Task
+from tiphys.spec.template import Parameter, ResourceTemplate, Template
+
+#: Seconds between the first two looks at an object that is waited for, by how much each next pause is longer, and the
+#: longest: the one that Argo makes.
+FIRST_PAUSE, FACTOR, LONGEST_PAUSE = 0.1, 1.5, 5.0
+
+
+def carry_out(
+    task: Task, context: PodContext, *, actions: ObjectActions, store: ArtifactStore, sources: ArtifactSources
+) -> Work:
+    """Carry out a task's `resource` template.
+
+    Raises:
+        SpecError: it cannot be made out what is to be done, or it is about a kind that is not kept here.
+        ExpressionError: a condition, or where an output parameter comes from, cannot be read.
+        TiphysError: the manifest's artifact or the objects cannot be reached.
+    """
+    template = Template.from_json(dict(task.body))
+    resource = template.resource or ResourceTemplate()
+    outputs = (template.outputs and template.outputs.parameters) or []
+    if resource.action == "delete" and (resource.success_condition or resource.failure_condition or outputs):
+        raise SpecError("successCondition, failureCondition and outputs are not supported for the action 'delete'.")
+    conditions = ConditionsOverObject.parse(resource.success_condition or "", resource.failure_condition or "")
+    order = read_order(
+        resource,
+        _manifest(task, resource, store, sources),
+        namespace=context.namespace,
+        owner=_owner(task, context) if resource.set_owner_reference else None,
+    )
+    try:
+        made = perform(order, actions, task_id=task.id, usable=lambda found: conditions.failed(found) is None)
+    except (UsageError, NotFoundError, AlreadyExistsError, ConflictError) as error:
+        return Answer(Phase.FAILED, str(error))
+    if made is None:
+        return Answer(Phase.SUCCEEDED, parameters={str(one.name): _default(one) for one in outputs if one.value_from})
+    if resource.success_condition or resource.failure_condition or outputs:
+        name = str(made["metadata"]["name"])
+        awaited = yield from _await(order, name, actions, conditions)
+        if isinstance(awaited, Answer):
+            return awaited
+        made = awaited
+    return Answer(Phase.SUCCEEDED, parameters=_parameters(outputs, made, task))
+
+
+def _await(
+    order: Order, name: str, actions: ObjectActions, conditions: ConditionsOverObject
+) -> Generator[Pause, None, Manifest | Answer]:
+    """Look at an object until one of the conditions holds; returns it, or the answer that something is wrong."""
+    pause = FIRST_PAUSE
+    what = f"{order.kind.name} '{name}'"
+    while True:
+        try:
+            found = actions.get(order.kind.name, order.namespace, name)
+        except NotFoundError:
+            return Answer(Phase.FAILED, f"The {what} has been deleted while its status was still being checked.")
+        except StoreError as error:
+            yield Pause(pause, f"the store of {what}: {error.message}")
+        else:
+            failure = conditions.failed(found)
+            if failure is not None:
+                return Answer(Phase.FAILED, f"failure condition '{failure}' of {what} evaluated true")
+            if conditions.succeeded(found):
+                return found
+            yield Pause(pause, f"'{conditions.success}' of {what}{_phase_of(found)}")
+        pause = min(pause * FACTOR, LONGEST_PAUSE)
+
+
+def _phase_of(found: Manifest) -> str:
+    """How an object is that has a phase."""
+    phase = (found.get("status") or {}).get("phase")
+    return f", which is {phase}" if phase else ""
+
+
+def _owner(task: Task, context: PodContext) -> dict[str, Any]:
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "name": context.workflow,
+        "uid": task.workflow_uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+# The manifest
+
+
+def _manifest(task: Task, resource: ResourceTemplate, store: ArtifactStore, sources: ArtifactSources) -> str:
+    """YAML text; empty if there is none."""
+    if resource.manifest_from is None:
+        return resource.manifest or ""
+    name = str((resource.manifest_from.artifact and resource.manifest_from.artifact.name) or "")
+    declared = (task.body.get("inputs") or {}).get("artifacts") or ()
+    declaration = next((one for one in declared if one.get("name") == name), None)
+    value = task.inputs.artifacts.get(name) or declaration
+    if declaration is None or not isinstance(value, Mapping):
+        raise SpecError(f"resource.manifestFrom: there is no input artifact '{name}'.")
+    if declaration.get("subPath") or value.get("subPath"):
+        raise SpecError(f"resource.manifestFrom: the artifact '{name}' has a subPath, and a whole file is needed.")
+    if "digest" in value:
+        with store.open_tree(str(value["digest"])) as tree:
+            return _text_in(tree, name)
+    if value.get("raw") is not None:
+        return str(value["raw"].get("data") or "")
+    with tempfile.TemporaryDirectory(prefix="tiphys-") as scratch:
+        loaded, unpacked = Path(scratch, "loaded"), Path(scratch, "unpacked")
+        sources.fetch(value, loaded)
+        kind = archive_of(declaration) or ("tar" if is_tarball(loaded) else "none")
+        if kind != "none":
+            unpack(loaded, unpacked, kind)
+            loaded = unpacked
+        return _text_in(loaded, name)
+
+
+def _text_in(place: Path, name: str) -> str:
+    """The text of a file, or of the only file of a folder."""
+    files = list(place.iterdir()) if place.is_dir() else [place]
+    if len(files) != 1 or not files[0].is_file():
+        raise SpecError(f"resource.manifestFrom: the artifact '{name}' is not a single file.")
+    try:
+        return files[0].read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise SpecError(f"resource.manifestFrom: the artifact '{name}' is not a text.") from None
+
+
+# Output parameters
+
+
+def _parameters(outputs: list[Parameter], found: Manifest, task: Task) -> dict[str, str]:
+    values = {}
+    for output in outputs:
+        source = output.value_from
+        if source is None:
+            continue
+        if source.json_path:
+            values[str(output.name)] = kubectl_jsonpath.render(source.json_path, found)
+        elif source.jq_filter:
+            rest = None if task.deadline is None else task.deadline - time.time()
+            values[str(output.name)] = apply_filter(source.jq_filter, found, seconds=rest)
+    return values
+
+
+def _default(output: Parameter) -> str:
+    """The value of a parameter whose object is not there."""
+    return str((output.value_from and output.value_from.default) or "")
