@@ -6,8 +6,7 @@ set -euo pipefail
 # One line a package: its name, a command of it, and where Debian keeps that command off the search path.
 packages='
 bubblewrap  bwrap   /usr/bin/bwrap
-busybox-static  busybox  /bin/busybox
-catatonit   catatonit  /usr/libexec/podman/catatonit
+catatonit   catatonit /usr/libexec/podman/catatonit
 busybox     busybox /bin/busybox
 git         git     /usr/bin/git
 podman      podman  /usr/bin/podman

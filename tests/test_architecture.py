@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,29 @@ def test_light_imports(code: str) -> None:
     script = f"{code}\nimport sys\nprint(*sorted(m for m in {HEAVY!r} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+PIPELINE = """
+from tiphys import pipeline, step
+
+@step
+def one() -> int:
+    return 1
+
+@pipeline
+def p() -> None:
+    one()
+
+assert p().status == "completed"
+"""
+
+
+def test_a_pipeline_loads_no_more_than_it_needs(tmp_path: Path) -> None:
+    """The expression language, the lint and the pods cost more to import than hundreds of steps to run."""
+    parts = ("tiphys.lang.expr", "tiphys.lang.sprig", "tiphys.spec.validate", "tiphys.integrations.local.pods")
+    script = f"{PIPELINE}\nimport sys\nprint('LOADED', *sorted(m for m in sys.modules if m.startswith({parts!r})))"
+    file = tmp_path / "small.py"
+    file.write_text(script)
+    environment = {**os.environ, "TIPHYS_HOME": str(tmp_path / "home"), "TIPHYS_PROGRESS": "off"}
+    done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.splitlines()[-1] == "LOADED"

@@ -100,7 +100,7 @@ def _place_hook(core: Core, node: Node) -> None:
         return
     owner = node.parent_id or ""
     core.hooked.add((owner, node.hook))
-    if not node.phase.fulfilled:
+    if not is_done(node):
         core.hooking[owner] = core.hooking.get(owner, 0) + 1
         if is_done(core.nodes[owner]):
             core.postponed.add(owner)
@@ -239,5 +239,5 @@ def _restore_trees(core: Core) -> None:
         core.push((MAIN_PLACE, None, 0))
     elif root is None or root.phase.fulfilled:
         exit_globals(core)
-        if all(core.nodes[found].phase.fulfilled for found in core.workflow_hooks.values()):
+        if all(is_done(core.nodes[found]) for found in core.workflow_hooks.values()):
             finish_main(core)

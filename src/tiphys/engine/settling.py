@@ -13,7 +13,7 @@ from tiphys.engine.model import Node, NodeType, Phase, Reason, Values
 from tiphys.engine.retry import Verdict, decide
 from tiphys.engine.scope import Scope, dag_outputs, export
 from tiphys.engine.starting import add_ended, admit, end, make_ready, open_stage
-from tiphys.engine.state import EXIT_PLACE, Boundary, Closed, Core, Entry, Group, is_hook
+from tiphys.engine.state import EXIT_PLACE, Boundary, Closed, Core, Entry, Group, is_done, is_hook
 from tiphys.errors import ExpressionError, TiphysError
 from tiphys.lang.depends import Term
 from tiphys.lang.duration import format_duration
@@ -46,7 +46,8 @@ def settle(core: Core, node: Node) -> None:
     memorize(core, node)
     export(core, node)
     if node.hook:
-        _settle_hook(core, node)
+        if not was_ready:
+            _settle_hook(core, node)
         return
     if boundary is not None and node.type not in (NodeType.SKIPPED, NodeType.TASK_GROUP) and not was_ready:
         boundary.units -= 1
@@ -67,6 +68,9 @@ def settle(core: Core, node: Node) -> None:
 def settle_ready(core: Core, node: Node) -> None:
     """A daemon is ready: those who wait for it go on, once its hooks that run are over."""
     boundary = core.boundaries.get(node.boundary_id or "")
+    if node.hook:
+        _settle_hook(core, node)
+        return
     if boundary is None:
         return
     boundary.units -= 1
@@ -419,11 +423,7 @@ def leave(
 ) -> None:
     """End a DAG or steps, and the daemons that were started for it."""
     del core.boundaries[boundary.node.id]
-    for daemon in [found for found, place in core.daemons.items() if place == boundary.node.id]:
-        del core.daemons[daemon]
-        node = core.nodes[daemon]
-        core.commands.append(Cancel(leaf.task_id(core, node), daemon))
-        end(core, node, Phase.SUCCEEDED)
+    _end_daemons(core, boundary.node.id)
     for retry in _daemons_to_come(core, boundary):
         node = core.nodes[core.attempts[retry.id][-1]]
         if not node.phase.fulfilled:
@@ -431,6 +431,15 @@ def leave(
             end(core, node, Phase.SUCCEEDED)
         end(core, retry, Phase.SUCCEEDED)
     end(core, boundary.node, phase, message=message, reason=reason, outputs=outputs)
+
+
+def _end_daemons(core: Core, place: str) -> None:
+    """End the daemons that a DAG or steps started; of "" those that are hooks of the workflow."""
+    for daemon in [found for found, started in core.daemons.items() if started == place]:
+        del core.daemons[daemon]
+        node = core.nodes[daemon]
+        core.commands.append(Cancel(leaf.task_id(core, node), daemon))
+        end(core, node, Phase.SUCCEEDED)
 
 
 def _daemons_to_come(core: Core, boundary: Boundary) -> list[Node]:
@@ -482,7 +491,7 @@ def settle_tree(core: Core) -> None:
     if core.plan.hooks:
         exit_globals(core)
         run_workflow_hooks(core)
-        if any(not node.phase.fulfilled for node in hooks_of_workflow(core)) or any(
+        if any(not is_done(node) for node in hooks_of_workflow(core)) or any(
             boundary is None for _, boundary, _ in core.ready
         ):
             return
@@ -548,6 +557,7 @@ def main_phase(core: Core) -> Phase:
 
 def finish_workflow(core: Core) -> None:
     """Nothing is left to do."""
+    _end_daemons(core, "")
     phase, root = main_phase(core), core.nodes.get(core.status.name)
     message = root.message if root is not None and root.phase.failed else ""
     if root is None and core.closed is not None:

@@ -23,6 +23,7 @@ from tiphys.ports.store import Reader, Store
 from tiphys.ports.workflows import Manifest, Objects
 from tiphys.records.base import DEFAULT_WORKSPACE
 from tiphys.records.objects import CLUSTER, ObjectKind, StoredObject, objects_of
+from tiphys.services.claim_places import claim_place
 from tiphys.services.stored_templates import StoredTemplates
 from tiphys.spec.problems import Severity
 from tiphys.spec.reading import read_document
@@ -177,11 +178,6 @@ class ObjectService(Objects):
 
     def _folder(self, namespace: str, name: str) -> Path:
         return claim_place(self._home, namespace, name)
-
-
-def claim_place(home: Path, namespace: str, name: str) -> Path:
-    """The folder that stands for a volume claim."""
-    return home / "volumes" / namespace / name
 
 
 def look_up(reader: Reader, kind: ObjectKind, namespace: str, name: str) -> StoredObject | None:

@@ -242,6 +242,32 @@ def test_those_who_wait_for_a_daemon_wait_for_its_hooks(drive: type[Drive], dies
 
 
 @each_way
+def test_a_daemon_that_is_a_hook(drive: type[Drive]) -> None:
+    hooks = {"running": {"template": "daemon", "expression": "tasks.b.status == 'Running'"}}
+    run = drive(flow({"name": "b", "hooks": hooks}, after("b"), templates=[DAEMON]))
+    assert run.ready("b.hooks.running") == []
+
+    assert run.end("b") == ["launch a"]
+    assert run.end("a") == ["cancel b.hooks.running", "finish"]
+    assert run.machine.state.phase is Phase.SUCCEEDED
+
+
+@each_way
+@pytest.mark.parametrize("dies", [False, True])
+def test_daemons_that_are_hooks_of_the_workflow(drive: type[Drive], dies: bool) -> None:
+    hooks = {"seen": {"template": "daemon", "expression": "true"}, "exit": {"template": "daemon"}}
+    run = drive(flow({"name": "a"}, templates=[DAEMON], hooks=hooks))
+    run.ready("wf.hooks.seen")
+    if dies:
+        run.end("wf.hooks.seen", Phase.FAILED)
+
+    assert run.end("a") == ["launch wf.onExit"]
+    ended = ["cancel wf.onExit", "finish"]
+    assert run.ready("wf.onExit") == (ended if dies else ["cancel wf.hooks.seen", *ended])
+    assert run.machine.state.phase is Phase.SUCCEEDED
+
+
+@each_way
 def test_daemons_do_not_count_for_parallelism(drive: type[Drive]) -> None:
     run = drive(flow(SERVER, {"name": "a"}, {"name": "b"}, templates=[DAEMON], main={"parallelism": 1}))
     assert run.commands == ["launch d"]

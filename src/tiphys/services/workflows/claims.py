@@ -10,7 +10,7 @@ from tiphys._util.ids import new_id
 from tiphys.ports.store import Transaction
 from tiphys.records.objects import ObjectKind, StoredObject
 from tiphys.records.workflows import WorkflowRow
-from tiphys.services.objects import claim_place
+from tiphys.services.claim_places import claim_place
 
 
 def claimed_volumes(workflow: str, spec: Mapping[str, Any]) -> list[dict[str, Any]]:
