@@ -56,6 +56,7 @@ conformance: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.argo
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
