@@ -116,14 +116,15 @@ def _leaf_runner(kind: str, *, sandboxed: bool, backend: LocalBackend) -> Runner
         return ProcessRunner(backend.home)
     from tiphys.plugins.artifact_drivers import ArtifactDrivers
 
-    def secret(selector: SecretKeySelector) -> str | None:
-        values = backend.objects.secret(backend.workspace, selector.name or "") or {}
-        found = values.get(selector.key or "")
-        return None if found is None else found.decode()
+    def drivers(namespace: str) -> ArtifactDrivers:
+        def secret(selector: SecretKeySelector) -> str | None:
+            found = (backend.objects.secret(namespace, selector.name or "") or {}).get(selector.key or "")
+            return None if found is None else found.decode()
+
+        return ArtifactDrivers(secret, backend.home / "repository")
 
     store = as_artifact_store(backend.stacks.component(ComponentType.ARTIFACT_STORE))
     flavour: Literal["sandbox", "process"] = "sandbox" if sandboxed else "process"
-    drivers = ArtifactDrivers(secret, backend.home / "repository")
     if kind in POD_KINDS:
         from tiphys.integrations.local.pods.runner import PodRunner
 

@@ -80,7 +80,7 @@ class PodDesk:
             flavour=self.flavour,
             store=self.store,
             objects=self.cluster,
-            drivers=self.drivers,
+            drivers=lambda _: self.drivers,
         )
 
     def task(self, body: Mapping[str, Any], *, artifacts: Any = None, name: str | None = None, **context: Any) -> Task:

@@ -58,7 +58,7 @@ class Agency:
             actions=self.actions,
             secrets=self.backend.objects.secret,
             store=LocalArtifactStore(name="s", config=LocalArtifactStoreConfig(path=str(home / "artifacts"))),
-            sources=NoSources(),
+            sources=lambda _: NoSources(),
         )
         self.reports: queue.SimpleQueue[TaskFinished] = queue.SimpleQueue()
         self.launched = 0

@@ -139,7 +139,7 @@ class Agency:
             actions=self.cluster,
             secrets=lambda namespace, name: self.secrets.get(name) if namespace == "argo" else None,
             store=self.store,
-            sources=self.sources,
+            sources=lambda _: self.sources,
             **rest,
         )
         yield runner

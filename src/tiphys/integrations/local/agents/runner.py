@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from tiphys.engine.events import TaskFinished
@@ -53,7 +53,7 @@ class AgentRunner(Runner):
         actions: Where the objects of `resource` templates are.
         secrets: For the headers of requests.
         store: Where artifacts are that name no other place.
-        sources: For artifacts in other places.
+        sources: For artifacts in other places, by the namespace whose Secrets open them.
         threads: Most tasks that work at the same time.
     """
 
@@ -65,7 +65,7 @@ class AgentRunner(Runner):
         actions: ObjectActions,
         secrets: Secrets,
         store: ArtifactStore,
-        sources: ArtifactSources,
+        sources: Callable[[str], ArtifactSources],
         threads: int = THREADS,
     ) -> None:
         self._actions, self._secrets, self._store, self._sources = actions, secrets, store, sources
@@ -140,9 +140,11 @@ class AgentRunner(Runner):
         if "http" in task.body:
             return call(task, namespace=context.namespace, secrets=self._secrets)
         if "data" in task.body:
-            return list_paths(task, store=self._store, sources=self._sources)
+            return list_paths(task, store=self._store, sources=self._sources(context.namespace))
         if "resource" in task.body:
-            return carry_out(task, context, actions=self._actions, store=self._store, sources=self._sources)
+            return carry_out(
+                task, context, actions=self._actions, store=self._store, sources=self._sources(context.namespace)
+            )
         if "plugin" in task.body:
             raise SpecError(
                 f"The template '{task.body.get('name')}' is of the plugin '{next(iter(task.body['plugin']), '')}', and "

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ class PodRunner(Runner):
         flavour: "process": with this machine's own files; "sandbox": each container with its own.
         store: Where output artifacts go that name no other place.
         objects: Where ConfigMaps, Secrets and claims are.
-        drivers: For artifacts in other places.
+        drivers: For artifacts in other places, by the namespace whose Secrets open them.
         images: How images run here, beside those that are known; see `images.find_image`.
 
     Raises:
@@ -120,7 +120,7 @@ class PodRunner(Runner):
         flavour: Flavour,
         store: ArtifactStore,
         objects: Objects,
-        drivers: ArtifactDrivers,
+        drivers: Callable[[str], ArtifactDrivers],
         images: Mapping[str, Image] | None = None,
     ) -> None:
         problem = usable(flavour)
@@ -275,7 +275,7 @@ class PodRunner(Runner):
         if needs_staging(plan):
             staged = plan.order["staged"] = f"{pods_folder(self._home)}/.{job.folder.name}-{new_id()}"
             try:
-                prepare(plan, staged, self._store, self._drivers)
+                prepare(plan, staged, self._store, self._drivers(plan.context.namespace))
             except BaseException:
                 _remove_staged(job)
                 raise
@@ -333,7 +333,7 @@ class PodRunner(Runner):
                 finished = report_from_text(told)
             else:
                 plan = job.plan or make_plan(job.task, self._machine_now(), started=True)
-                finished = report_of(plan, result, self._store, self._drivers)
+                finished = report_of(plan, result, self._store, self._drivers(plan.context.namespace))
                 if plan.task.body.get("outputs"):
                     job.folder.write_report(report_to_text(finished))
         except Exception as error:  # noqa: BLE001  # reported: its containers have ended, but nobody would know
