@@ -48,7 +48,9 @@ def runner_rate(flavour: Literal["process", "sandbox"], count: int, in_flight: i
     body = {"name": "true", "container": {"image": "busybox", "command": ["true"]}}
     with tempfile.TemporaryDirectory(prefix="tiphys-bench-") as folder:
         store = LocalArtifactStore(name="s", config=LocalArtifactStoreConfig(path=f"{folder}/artifacts"))
-        runner = PodRunner(Path(folder), flavour=flavour, store=store, objects=NoObjects(), drivers=lambda _: NoDrivers())
+        runner = PodRunner(
+            Path(folder), flavour=flavour, store=store, objects=NoObjects(), drivers=lambda _: NoDrivers()
+        )
         reports: queue.SimpleQueue[TaskFinished] = queue.SimpleQueue()
 
         def launch(number: int) -> None:

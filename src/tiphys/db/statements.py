@@ -14,7 +14,6 @@ from tiphys.records.base import Query, R, Record, Where
 from tiphys.records.synchronization import LockClaim
 from tiphys.records.workflows import WorkflowRequest, WorkflowRow
 
-
 #: Records that belong to one workflow.
 _REQUESTED = (RECORD_TABLES[WorkflowRequest], RECORD_TABLES[LockClaim])
 
