@@ -17,6 +17,7 @@ from tiphys.db.store import open_store
 from tiphys.errors import UsageError
 from tiphys.integrations.local.inline import InlineRunner
 from tiphys.integrations.local.process import ProcessRunner
+from tiphys.plugins.loading import load
 from tiphys.ports.backend import Backend
 from tiphys.ports.clock import SystemClock
 from tiphys.ports.runner import Runner
@@ -94,9 +95,9 @@ def make_backend(settings: Settings) -> Backend:
     def runner(name: str) -> Runner:
         if name == "inline":
             return inline
-        if name in ("process", "sandbox"):
-            return RoutingRunner(name, partial(_leaf_runner, sandboxed=name == "sandbox", backend=backend))
-        raise UsageError(f"There is no runner '{name}'.", hint="The runners are: inline, process, sandbox.")
+        if name in ("process", "sandbox", "container"):
+            return RoutingRunner(name, partial(_leaf_runner, runner=name, backend=backend))
+        raise UsageError(f"There is no runner '{name}'.", hint="The runners are: inline, process, sandbox, container.")
 
     controller = Controller(
         store,
@@ -110,7 +111,7 @@ def make_backend(settings: Settings) -> Backend:
     return backend
 
 
-def _leaf_runner(kind: str, *, sandboxed: bool, backend: LocalBackend) -> Runner:
+def _leaf_runner(kind: str, *, runner: str, backend: LocalBackend) -> Runner:
     """The runner of a kind of leaf; what carries out containers is imported when the first one is met."""
     if kind == STEP:
         return ProcessRunner(backend.home)
@@ -124,16 +125,21 @@ def _leaf_runner(kind: str, *, sandboxed: bool, backend: LocalBackend) -> Runner
         return ArtifactDrivers(secret, backend.home / "repository")
 
     store = as_artifact_store(backend.stacks.component(ComponentType.ARTIFACT_STORE))
-    flavour: Literal["sandbox", "process"] = "sandbox" if sandboxed else "process"
-    if kind in POD_KINDS:
-        from tiphys.integrations.local.pods.runner import PodRunner
+    if kind not in POD_KINDS:
+        from tiphys.integrations.local.agents.runner import AgentRunner
+        from tiphys.services.workflows.resource_actions import ResourceActions
 
-        return PodRunner(backend.home, flavour=flavour, store=store, objects=backend.objects, drivers=drivers)
-    from tiphys.integrations.local.agents.runner import AgentRunner
-    from tiphys.services.workflows.resource_actions import ResourceActions
+        actions = ResourceActions(backend.objects, backend.workflows, runner=runner)
+        return AgentRunner(actions=actions, secrets=backend.objects.secret, store=store, sources=drivers)
+    if runner == "container":
+        make = load("tiphys.integrations.docker.runner:ContainerRunner")
+        settings = load("tiphys.integrations.docker.engine:settings_from")(os.environ)
+        made: Runner = make(backend.home, store=store, objects=backend.objects, drivers=drivers, settings=settings)
+        return made
+    from tiphys.integrations.local.pods.runner import PodRunner
 
-    actions = ResourceActions(backend.objects, backend.workflows, runner=flavour)
-    return AgentRunner(actions=actions, secrets=backend.objects.secret, store=store, sources=drivers)
+    flavour: Literal["sandbox", "process"] = "sandbox" if runner == "sandbox" else "process"
+    return PodRunner(backend.home, flavour=flavour, store=store, objects=backend.objects, drivers=drivers)
 
 
 def close_backends(home: Path) -> None:

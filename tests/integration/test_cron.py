@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from tiphys._util.times import from_epoch, utc_now
+from tiphys._util.zones import local_zone
 from tiphys.cli.argo import controller as command
 from tiphys.cli.argo.cron import cron
 from tiphys.controller.loop import Controller
@@ -193,11 +194,11 @@ def test_the_log_is_left_as_it_was(once: Callable[[], str]) -> None:
 
 def test_the_time_zone_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Europe/Berlin")
-    assert command.local_zone() == ZoneInfo("Europe/Berlin")
+    assert local_zone() == ZoneInfo("Europe/Berlin")
     monkeypatch.setenv("TZ", ":Asia/Tokyo")
-    assert command.local_zone() == ZoneInfo("Asia/Tokyo")
+    assert local_zone() == ZoneInfo("Asia/Tokyo")
     monkeypatch.setenv("TZ", "EST5EDT,M3.2.0,M11.1.0")
-    assert command.local_zone().utcoffset(datetime(2026, 1, 1)) is not None  # noqa: DTZ001  # of a zone's clock
+    assert local_zone().utcoffset(datetime(2026, 1, 1)) is not None  # noqa: DTZ001  # of a zone's clock
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])

@@ -46,10 +46,21 @@ ENTRIES = {
     "log-store": _component("Where steps' logs go.", "log_store"),
     "deployer": _component("Pipelines as HTTP services.", "deployer"),
 }
+#: Commands that are called by ourselves.
+HIDDEN = {"step": Entry("tiphys.cli.step:step", "Single steps of an exported pipeline.")}
+
+
+class _RootGroup(LazyGroup):
+    """Knows the hidden commands without listing them."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command."""
+        hidden = HIDDEN.get(cmd_name)
+        return hidden.load() if hidden else super().get_command(ctx, cmd_name)
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=_RootGroup,
     entries=ENTRIES,
     context_settings={"help_option_names": ["-h", "--help"]},
     examples=[

@@ -128,6 +128,10 @@ class ObjectService(Objects):
                     id=present.id,
                     resource_version=present.resource_version + 1,
                     created_at=present.created_at,
+                    # Whoever replaces a schedule does not mean to forget when it last ran.
+                    manifest={**{"status": present.manifest["status"]}, **fresh.manifest}
+                    if "status" in present.manifest
+                    else fresh.manifest,
                 )
             if not dry_run:
                 transaction.put(fresh, "kind", "namespace", "name")

@@ -139,3 +139,18 @@ def test_generated_names_differ(backend):
     }
     assert len(names) == 5
     assert all(name.startswith("c-") for name in names)
+
+
+def test_a_schedule_that_is_replaced_remembers_when_it_ran(backend):
+    cron = {
+        "kind": "CronWorkflow",
+        "metadata": {"name": "nightly"},
+        "spec": {
+            "schedules": ["0 1 * * *"],
+            "workflowSpec": {"entrypoint": "a", "templates": [{"name": "a", "suspend": {}}]},
+        },
+    }
+    backend.objects.create({**cron, "status": {"lastScheduledTime": "2026-01-01T01:00:00Z"}})
+    backend.objects.update(cron)
+    found = backend.objects.get(ObjectKind.CRON_WORKFLOW, "nightly")
+    assert found["status"] == {"lastScheduledTime": "2026-01-01T01:00:00Z"}

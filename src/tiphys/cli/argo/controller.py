@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
-from zoneinfo import ZoneInfo
+from datetime import timedelta
 
 import click
 
+from tiphys._util.zones import local_zone
 from tiphys.cli.lazy import Command
 from tiphys.cli.session import backend
 from tiphys.controller.cleaning import Cleaner
@@ -143,14 +141,3 @@ def _telling() -> logging.Handler:
     _log.addHandler(handler)
     _log.setLevel(logging.INFO)
     return handler
-
-
-def local_zone() -> tzinfo:
-    """The time zone of this machine, by its name where the system tells it, so that daylight saving time is known."""
-    named = os.environ.get("TZ", "").removeprefix(":")
-    if not named:
-        _, _, named = str(Path("/etc/localtime").resolve()).partition("/zoneinfo/")
-    try:
-        return ZoneInfo(named)
-    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
-        return datetime.now(UTC).astimezone().tzinfo or UTC

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tiphys._util.times import rfc3339, utc_now
+from tiphys._util.zones import local_zone
 from tiphys.cli.argo.files import labels_of, parameters_of
 from tiphys.cli.argo.humanize import short_duration, timestamp
 from tiphys.cli.argo.lint import lint_files
@@ -173,7 +174,7 @@ def backfill(
 def next_time(found: Mapping[str, Any]) -> datetime | None:
     """When a schedule is due next."""
     spec = found.get("spec") or {}
-    now = utc_now()
+    now = utc_now().astimezone(local_zone())
     due = [parse_schedule(one, spec.get("timezone") or "").next(now) for one in spec.get("schedules") or ()]
     return min((moment for moment in due if moment is not None), default=None)
 

@@ -36,6 +36,7 @@ ENTRIES = {
     "archive": Entry(f"{_HERE}.archive:archive", "Manage the workflow archive.", _STORED),
     "controller": Entry(f"{_HERE}.controller:controller", "Run schedules, take up workflows, clean up.", "Other"),
     "convert": Entry(f"{_HERE}.convert:convert", "Convert manifests from old spellings to the current ones.", "Other"),
+    "export": Entry(f"{_HERE}.export:export", "Write a Python pipeline as a workflow for any Argo.", "Other"),
     "version": Entry(f"{_HERE}.version:version", "Print version information.", "Other"),
 }
 #: Commands that are called by ourselves.
