@@ -33,7 +33,8 @@ def python_steps(backend: Backend, run: Run) -> tuple[int, list[tuple[str, str]]
 def watch(backend: Backend, run: Run, total_steps: int) -> Run:
     """Wait for the end of `run` and show its progress; returns it as it ended."""
     observer, close = observer_for(run, total_steps)
-    observer(run, backend.runs.nodes(run.id))
+    if observer is not None:
+        observer(run, backend.runs.nodes(run.id))
     try:
         ended = backend.runs.wait(run.id, observer)
     except BaseException:

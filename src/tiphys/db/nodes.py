@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from tiphys.db.mapping import from_json, to_json
@@ -14,6 +15,7 @@ _REASONS = {member.value: member for member in Reason}
 _plain = str.__str__
 #: Fields that most nodes leave at their defaults.
 _RARE = ("hooked", "hook", "daemoned", "ip", "progress", "memo", "waiting")
+_rare_of = attrgetter(*_RARE)
 
 
 def _values_data(values: Values) -> dict[str, Any]:
@@ -44,10 +46,9 @@ def node_row(uid: str, node: Node) -> tuple[Any, ...]:
         data["inputs"] = _values_data(node.inputs)
     if node.outputs is not None:
         data["outputs"] = _values_data(node.outputs)
-    for name in _RARE:
-        value = getattr(node, name)
-        if value:
-            data[name] = value
+    rare = _rare_of(node)
+    if any(rare):
+        data.update((name, value) for name, value in zip(_RARE, rare, strict=True) if value)
     return (
         uid,
         node.id,
@@ -86,5 +87,5 @@ def node_from(row: Sequence[Any]) -> Node:
         finished_at=finished,
         inputs=None if inputs is None else Values(**inputs),
         outputs=None if outputs is None else Values(**outputs),
-        **{name: data[name] for name in _RARE if name in data},
+        **({} if data.keys().isdisjoint(_RARE) else {name: data[name] for name in _RARE if name in data}),
     )

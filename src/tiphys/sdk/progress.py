@@ -47,8 +47,8 @@ class View(Protocol):
         """Say how it ended."""
 
 
-def observer_for(run: Run, total_steps: int) -> tuple[Observer, Callable[[Run], None]]:
-    """Show `run` from now on: what to call with changed nodes, and what to call with the run when it ended.
+def observer_for(run: Run, total_steps: int) -> tuple[Observer | None, Callable[[Run], None]]:
+    """Show `run` from now on: what to call with changed nodes, if anything, and with the run when it ended.
 
     Args:
         run: The run that was submitted.
@@ -57,7 +57,7 @@ def observer_for(run: Run, total_steps: int) -> tuple[Observer, Callable[[Run], 
     mode = os.environ.get("TIPHYS_PROGRESS", "").strip().lower()
     stream = sys.stderr
     if mode in ("off", "0", "none") or stream is None:
-        return _see_nothing, _say_nothing
+        return None, _say_nothing
     board = Board(run, total_steps)
     if mode != "plain" and is_terminal(stream):
         make: Callable[[Board, TextIO], View] = load("tiphys.sdk.progress_live:TerminalView")
@@ -74,10 +74,6 @@ def is_terminal(stream: TextIO) -> bool:
 
 def _knows_icons(stream: TextIO) -> bool:
     return (getattr(stream, "encoding", None) or "ascii").lower().startswith("utf")
-
-
-def _see_nothing(run: Run, nodes: Sequence[Node]) -> None:
-    """Observe nothing."""
 
 
 def _say_nothing(run: Run) -> None:
