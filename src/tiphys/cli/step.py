@@ -14,9 +14,6 @@ from tiphys.errors import UsageError
 if TYPE_CHECKING:
     from tiphys.engine.events import TaskFinished
 
-#: Exit codes of a step that failed, and of one that failed in a way after which it is not to be tried again.
-FAILED, FINAL = 1, 3
-
 
 @click.group(cls=HintingGroup, hidden=True)
 def step() -> None:
@@ -78,6 +75,7 @@ def _tell(ended: TaskFinished) -> int:
     """Write what went wrong; returns the exit code."""
     from tiphys.engine.model import Phase
     from tiphys.ports.step_result import StepResult
+    from tiphys.sdk.step_files import FAILED, FINAL
 
     result = ended.details
     assert isinstance(result, StepResult)  # noqa: S101  what a step's execution reports

@@ -36,6 +36,8 @@ from tiphys.sdk.runtime import run_task
 DATA, DESCRIPTION = "data", "artifact.json"
 #: Ending of the parameter that holds an output as text.
 PACKED = "-packed"
+#: Exit codes of a step that failed, and of one whose failure rules out another attempt.
+FAILED, FINAL = 1, 3
 #: Characters of a packed artifact. Argo keeps parameters in the workflow's object, which is bounded to about 1 MB.
 MOST_PACKED = 128 * 1024
 
@@ -148,14 +150,15 @@ def pack(folder: Path) -> str:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(folder.rglob("*")):
             if file.is_file():
-                archive.write(file, file.relative_to(folder))
+                member = zipfile.ZipInfo(file.relative_to(folder).as_posix())  # without a time: equal data, equal text
+                archive.writestr(member, file.read_bytes(), zipfile.ZIP_DEFLATED)
     text = base64.b64encode(buffer.getvalue()).decode()
     if len(text) > MOST_PACKED:
         raise ArtifactError(
-            f"'{folder.name}' must travel in a parameter of the workflow, but is {len(text):,} characters long; at most "
+            f"'{folder.name}' must travel as text in the workflow, but is {len(text):,} characters long; at most "
             f"{MOST_PACKED:,} are possible.",
-            hint="Argo gathers a loop's parameters, not its artifacts. Return less from the mapped step, such as where "
-            "it put its result.",
+            hint="Argo gathers a loop's parameters, not its artifacts. Let the mapped step put its result elsewhere, "
+            "and return where that is.",
         )
     return text
 
