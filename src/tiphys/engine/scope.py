@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tiphys._util.times import from_epoch, rfc3339
@@ -337,7 +337,8 @@ def resolve_inputs(template: TemplatePlan, call: Call, scope: Scope) -> Values |
         given = call.artifacts.get(wanted.name)
         artifact = _given_artifact(scope, given) if given is not None else None
         if artifact is None and wanted.location is not None:
-            artifact = scope.tree(wanted.location)
+            own = {f"inputs.parameters.{name}": value for name, value in inputs.parameters.items()}
+            artifact = replace(scope, extra={**(scope.extra or {}), **own}).tree(wanted.location)
         if artifact is not None:
             inputs.artifacts[wanted.name] = artifact
         elif not wanted.optional and not (given is not None and given.optional):

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from tests.unit.engine.flows import Drive, flow, template
 
+from tiphys.engine.commands import Launch
+from tiphys.engine.events import WorkflowStarted
 from tiphys.engine.machine import Machine
 from tiphys.engine.model import Phase
 from tiphys.errors import NotFoundError, SpecError
+from tiphys.spec.workflow import Workflow
 
 TAKE = template("take", inputs={"parameters": [{"name": "x"}]})
 
@@ -241,3 +244,25 @@ def test_templates_may_call_themselves_but_not_without_end() -> None:
     assert run.commands == ["finish"]
     assert run.machine.state.phase is Phase.ERROR
     assert "nested more than 2000 deep" in run.machine.nodes()[-1].message
+
+
+def test_the_place_of_an_input_artifact_speaks_of_the_templates_own_inputs() -> None:
+    template = {
+        "name": "t",
+        "inputs": {
+            "parameters": [{"name": "who"}],
+            "artifacts": [{"name": "a", "raw": {"data": "hello {{inputs.parameters.who}} of {{workflow.name}}"}}],
+        },
+        "container": {"image": "busybox"},
+    }
+    main = {
+        "name": "main",
+        "inputs": {"parameters": [{"name": "who", "value": "outer"}]},
+        "dag": {
+            "tasks": [{"name": "a", "template": "t", "arguments": {"parameters": [{"name": "who", "value": "inner"}]}}]
+        },
+    }
+    manifest = {"metadata": {"name": "wf"}, "spec": {"entrypoint": "main", "templates": [main, template]}}
+    machine = Machine("uid", Workflow.from_json(manifest), "wf")
+    (launch,) = [command for command in machine.handle(WorkflowStarted(), 0.0) if isinstance(command, Launch)]
+    assert machine.task(launch.node_id).inputs.artifacts["a"]["raw"] == {"data": "hello inner of wf"}
