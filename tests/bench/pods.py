@@ -20,9 +20,20 @@ from tiphys.engine.events import TaskFinished
 from tiphys.engine.model import Phase, Values
 from tiphys.integrations.local.artifact_store import LocalArtifactStore
 from tiphys.integrations.local.config import LocalArtifactStoreConfig
-from tiphys.integrations.local.pods.objects import NoObjects
 from tiphys.integrations.local.pods.runner import PodRunner, usable
 from tiphys.ports.runner import Task
+
+
+class NoObjects:
+    """There are none."""
+
+    def config_map(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
+        return None
+
+    secret = config_map
+
+    def claim_folder(self, namespace: str, name: str) -> Path | None:
+        return None
 
 
 class NoDrivers:

@@ -18,6 +18,7 @@ from typing import Any, get_args, get_type_hints
 from tiphys.errors import InvariantError, UsageError
 from tiphys.records.artifacts import Artifact, ArtifactUse, ArtifactVersion
 from tiphys.records.base import Record
+from tiphys.records.metrics import MetricValue
 from tiphys.records.models import ModelLink, ModelVersion, RegisteredModel
 from tiphys.records.objects import StoredObject
 from tiphys.records.runs import Metadata, Pipeline, Run, StepRun
@@ -210,6 +211,12 @@ RECORD_TABLES: dict[type[Record], Table] = {
     ),
     LockLimit: Table(name="lock_limits", columns=_columns(LockLimit), uniques=(("key",),)),
     Memo: Table(name="memos", columns=_columns(Memo), uniques=(("namespace", "cache", "key"),)),
+    MetricValue: Table(
+        name="metric_values",
+        columns=_columns(MetricValue),
+        uniques=(("name", "key"),),
+        sparse_indexes=(("workflow_uid",),),
+    ),
     WorkflowRequest: Table(
         name="workflow_requests", columns=_columns(WorkflowRequest), indexes=(("workflow_uid", "id"),)
     ),

@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from tiphys.records.base import DEFAULT_WORKSPACE, Record
 
+#: Annotation of a workflow that is shown: the runner that carries out its leaves.
+RUNNER_ANNOTATION = "tiphys.dev/runner"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowSummary(Record):

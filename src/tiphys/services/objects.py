@@ -129,7 +129,7 @@ class ObjectService(Objects):
                     resource_version=present.resource_version + 1,
                     created_at=present.created_at,
                     # Whoever replaces a schedule does not mean to forget when it last ran.
-                    manifest={**{"status": present.manifest["status"]}, **fresh.manifest}
+                    manifest={"status": present.manifest["status"], **fresh.manifest}
                     if "status" in present.manifest
                     else fresh.manifest,
                 )

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tiphys._util.ids import new_id
 from tiphys._util.times import from_epoch
 from tiphys.engine.events import TaskFinished
 from tiphys.engine.model import ArtifactValue, Node, Phase, Reason, WorkflowState
+from tiphys.plugins.loading import load
 from tiphys.ports.clock import Clock, SystemClock
 from tiphys.ports.recorder import Change, Recorder
 from tiphys.ports.runner import Task
@@ -34,7 +35,12 @@ from tiphys.services.run_memory import RunMemory, StepMemory, StepPlan, failure_
 from tiphys.services.run_status import status_of
 from tiphys.services.workflows.pods import PodFacts
 
+if TYPE_CHECKING:
+    from tiphys.services.workflows.metrics import WorkflowMetrics
+
 _NOT_STARTED = (Phase.SKIPPED, Phase.OMITTED)
+#: Stands in the manifest of a workflow with metrics: it is written without spaces between a name and its value.
+_METRICS = '"prometheus":'
 
 
 class MLRecorder(Recorder):
@@ -50,6 +56,8 @@ class MLRecorder(Recorder):
         self._clock = clock or SystemClock()
         self._place = {"home": str(backend.home), "db_url": backend.db_url}
         self._runs: dict[str, RunMemory] = {}
+        #: Of plain workflows, by uid: their metrics, or None.
+        self._metrics: dict[str, WorkflowMetrics | None] = {}
         #: Explicit artifact versions that this batch of reports will record.
         self._claimed: set[tuple[str, str, str]] = set()
 
@@ -137,6 +145,7 @@ class MLRecorder(Recorder):
     def forget(self, uid: str) -> None:
         """Drop what is remembered of a workflow."""
         self._runs.pop(uid, None)
+        self._metrics.pop(uid, None)
         self._claimed.clear()
 
     def _memory(self, reader: Reader, uid: str) -> RunMemory | None:
@@ -179,6 +188,27 @@ class MLRecorder(Recorder):
             add_labels(transaction, memory, report, now)
         if change.state is not None:
             _change_run(transaction, memory, change.state, now)
+        if memory.run.pipeline_name is None:
+            self._measure(transaction, change, now)
+
+    def _measure(self, transaction: Transaction, change: Change, now: datetime) -> None:
+        """Look at the metrics of a plain workflow; what knows of them is loaded if there are any."""
+        if change.uid not in self._metrics:
+            self._metrics[change.uid] = _metrics_of(transaction, change)
+        metrics = self._metrics[change.uid]
+        if metrics is not None:
+            metrics.record(transaction, change, now)
+
+
+def _metrics_of(reader: Reader, change: Change) -> WorkflowMetrics | None:
+    """The metrics of the workflow that a change belongs to; None if it has none."""
+    row = reader.get(WorkflowRow, change.uid)
+    if row is None or _METRICS not in row.manifest:
+        return None
+    found: WorkflowMetrics = load("tiphys.services.workflows.metrics:WorkflowMetrics")(
+        row, reader.load_nodes(change.uid), new={node.id for node in change.nodes}
+    )
+    return found
 
 
 def _with_context(task: Task, memory: RunMemory, step: StepMemory) -> Task:

@@ -24,6 +24,7 @@ from tiphys.errors import AlreadyExistsError, NotFoundError, StoreError, UsageEr
 from tiphys.ports.store import Store, Transaction, WorkflowBatch
 from tiphys.records.artifacts import Artifact, ArtifactType, ArtifactUse, ArtifactVersion
 from tiphys.records.base import EntityType, Operator, Query, Record, Where
+from tiphys.records.metrics import MetricValue
 from tiphys.records.models import ModelLink, ModelStage, ModelVersion, RegisteredModel
 from tiphys.records.objects import StoredObject
 from tiphys.records.runs import ExecutionStatus, Metadata, Pipeline, Run, StepRun
@@ -54,6 +55,7 @@ KINDS: tuple[type[Record], ...] = (
     LockClaim,
     LockLimit,
     Memo,
+    MetricValue,
     WorkflowRequest,
     WorkflowRow,
 )
@@ -69,6 +71,7 @@ UNIQUE: tuple[tuple[type[Record], tuple[str, ...]], ...] = (
     (LockClaim, ("workflow_uid", "holder", "key")),
     (LockLimit, ("key",)),
     (Memo, ("namespace", "cache", "key")),
+    (MetricValue, ("name", "key")),
     (ArtifactVersion, ("artifact_id", "version")),
     (RegisteredModel, ("workspace", "name")),
     (ModelVersion, ("model_id", "name")),

@@ -420,7 +420,12 @@ def test_a_schedule_starts_a_workflow_each_minute(backend, scheduler, create, cl
     assert made["metadata"]["labels"]["workflows.argoproj.io/cron-workflow"] == "c"
     assert made["metadata"]["labels"]["a"] == "1"
     moment = from_epoch(clock.time).strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert made["metadata"]["annotations"] == {"workflows.argoproj.io/scheduled-time": moment, "b": "2"}
+    annotations = made["metadata"]["annotations"]
+    assert annotations == {
+        "workflows.argoproj.io/scheduled-time": moment,
+        "b": "2",
+        "tiphys.dev/runner": "sandbox",
+    }
     assert (status()["phase"], status()["lastScheduledTime"]) == ("Active", moment)
     assert [one["name"] for one in status()["active"]] == [first]
     clock.time += 60

@@ -35,6 +35,7 @@ ENTRIES = {
     "sync": Entry(f"{_HERE}.sync:sync", "Manage limits of semaphores.", _STORED),
     "archive": Entry(f"{_HERE}.archive:archive", "Manage the workflow archive.", _STORED),
     "controller": Entry(f"{_HERE}.controller:controller", "Run schedules, take up workflows, clean up.", "Other"),
+    "metrics": Entry(f"{_HERE}.metrics:metrics", "Print custom metrics as Prometheus reads them.", "Other"),
     "convert": Entry(f"{_HERE}.convert:convert", "Convert manifests from old spellings to the current ones.", "Other"),
     "export": Entry(f"{_HERE}.export:export", "Write a Python pipeline as a workflow for any Argo.", "Other"),
     "version": Entry(f"{_HERE}.version:version", "Print version information.", "Other"),

@@ -14,7 +14,7 @@ from tiphys.cli.argo.tree import Node, TreeStyle, template_name, tree_rows
 from tiphys.cli.output import aligned
 from tiphys.errors import UsageError
 from tiphys.lang.selectors import parse_field_selector
-from tiphys.records.workflows import WorkflowSummary
+from tiphys.records.workflows import RUNNER_ANNOTATION, WorkflowSummary
 from tiphys.spec.yaml import dump
 
 Workflow = Mapping[str, Any]
@@ -174,6 +174,9 @@ def _facts(workflow: Workflow) -> list[tuple[str, Any]]:
     ]
     if status.get("message"):
         facts.append(("Message:", status["message"]))
+    runner = (metadata.get("annotations") or {}).get(RUNNER_ANNOTATION)
+    if runner:
+        facts.append(("Runner:", runner))
     facts += _conditions(status.get("conditions") or ())
     facts.append(("Created:", timestamp(metadata["creationTimestamp"])))
     started, finished = status.get("startedAt"), status.get("finishedAt")

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tiphys._util.times import from_epoch, rfc3339
-from tiphys.engine.model import Node, NodeType, Phase, WorkflowState
+from tiphys.engine.model import Node, NodeType, WorkflowState
+from tiphys.engine.status.conditions import conditions
 from tiphys.engine.status.graph import Graph
 from tiphys.engine.status.progress import Progress
 from tiphys.engine.status.templates import Calls
@@ -28,7 +29,6 @@ _STORED = (
     "artifact_gc_status",
     "synchronization",
 )
-_CONDITIONS = ("PodRunning", "Completed")
 
 
 def workflow_status(workflow: Workflow, state: WorkflowState, nodes: Sequence[Node]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def workflow_status(workflow: Workflow, state: WorkflowState, nodes: Sequence[No
         "message": state.message,
         "nodes": shown,
         "outputs": _global_outputs(nodes, shown),
-        "conditions": _conditions(workflow, state, nodes),
+        "conditions": conditions(stored.conditions if stored is not None else None, state, nodes),
     }
     if stored is not None:
         data = stored.model_dump(mode="json", by_alias=True, exclude_none=True, include=set(_STORED))
@@ -138,18 +138,6 @@ def _without_empty(data: dict[str, Any]) -> dict[str, Any]:
         for name, value in data.items()
         if value or name in ("startedAt", "finishedAt") or (name == "nodeFlag" and value is not None)
     }
-
-
-def _conditions(workflow: Workflow, state: WorkflowState, nodes: Sequence[Node]) -> list[dict[str, Any]]:
-    given = (workflow.status.conditions if workflow.status is not None else None) or ()
-    found = [condition.to_json() for condition in given if condition.type not in _CONDITIONS]
-    if state.phase is Phase.PENDING:
-        return found
-    runs = any(node.type is NodeType.POD and node.phase is Phase.RUNNING for node in nodes)
-    found.append({"type": "PodRunning", "status": str(runs)})
-    if state.phase.fulfilled:
-        found.append({"type": "Completed", "status": "True"})
-    return found
 
 
 def _global_outputs(nodes: Sequence[Node], shown: dict[str, dict[str, Any]]) -> dict[str, Any]:

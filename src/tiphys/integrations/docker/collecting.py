@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tiphys.engine.events import TaskFinished
-from tiphys.engine.model import ArtifactValue, Phase, Values
-from tiphys.errors import ArtifactError, TiphysError
-from tiphys.integrations.docker.engine import Bind, ContainerEngine
+from tiphys.errors import ArtifactError
+from tiphys.integrations.docker.engine import ContainerEngine
 from tiphys.integrations.docker.plan import Plan, bind_of
 from tiphys.integrations.docker.pod import PodResult
-from tiphys.integrations.docker.pods.artifacts import save
-from tiphys.integrations.docker.pods.ends import PodDetails, ends_of_mains, exit_code, verdict
-from tiphys.integrations.docker.pods.objects import ArtifactDrivers
 from tiphys.ports.artifact_store import ArtifactStore
+from tiphys.sdk.pods.ends import PodDetails
+from tiphys.sdk.pods.objects import ArtifactDrivers
+from tiphys.sdk.pods.outputs import report_of as shared_report_of
+from tiphys.sdk.pods.volumes import Bind
 
 _MOST_LINKS = 40
 
@@ -103,101 +103,18 @@ def report_of(
     plan: Plan, result: PodResult, engine: ContainerEngine, store: ArtifactStore, drivers: ArtifactDrivers
 ) -> TaskFinished:
     """The report about a pod that has ended; its outputs are stored. It may be made again."""
-    phase, message = verdict(result.ends, daemon=bool(plan.task.body.get("daemon")))
     main = plan.container(plan.main)
     files = OutputFiles(engine, result.ids.get(plan.main), main.binds, main.folder)
-    parameters, problems = _parameters(plan, files)
-    artifacts, more = _artifacts(plan, files, store, drivers)
-    problems += more
-    artifacts |= _logs(plan, store)
-    if problems and phase is Phase.SUCCEEDED:
-        phase, message = Phase.ERROR, f"{plan.main}: {'; '.join(problems)}"
-    values = Values(
-        parameters=parameters,
-        artifacts=artifacts,
-        result=result.output,
-        exit_code=exit_code(result.ends, plan.main),
-    )
+
+    @contextmanager
+    def find(path: str) -> Iterator[Path | None]:
+        with tempfile.TemporaryDirectory(prefix="tiphys-") as scratch:
+            yield files.take(path, Path(scratch))
+
     details = PodDetails(
         started_at=result.started,
         finished_at=result.finished,
         containers=result.ends,
         logs={end["name"]: plan.container(end["name"]).log for end in result.ends if end["name"] in result.ids},
     )
-    containers = ends_of_mains(result.ends) if plan.task.body.get("containerSet") else {}
-    return TaskFinished(plan.task.id, phase, message, outputs=values, containers=containers, details=details)
-
-
-def _parameters(plan: Plan, files: OutputFiles) -> tuple[dict[str, str], list[str]]:
-    """Values of the output parameters that come from files, and what went wrong."""
-    found, problems = {}, []
-    for declared in (plan.task.body.get("outputs") or {}).get("parameters") or ():
-        source = declared.get("valueFrom") or {}
-        path = source.get("path")
-        if not path:
-            continue
-        try:
-            text = _text(path, files)
-        except (OSError, TiphysError) as error:
-            if source.get("default") is None:
-                problems.append(
-                    f"the output parameter '{declared['name']}' cannot be read from '{path}': {_why(error)}"
-                )
-                continue
-            text = str(source["default"])
-        found[declared["name"]] = text.removesuffix("\n")
-    return found, problems
-
-
-def _text(path: str, files: OutputFiles) -> str:
-    with tempfile.TemporaryDirectory(prefix="tiphys-") as scratch:
-        file = files.take(path, Path(scratch))
-        if file is None:
-            raise FileNotFoundError(2, os.strerror(2))
-        return file.read_bytes().decode("utf-8", "replace")
-
-
-def _artifacts(
-    plan: Plan, files: OutputFiles, store: ArtifactStore, drivers: ArtifactDrivers
-) -> tuple[dict[str, ArtifactValue], list[str]]:
-    """The output artifacts, stored, and what went wrong."""
-    found: dict[str, ArtifactValue] = {}
-    problems = []
-    for declared in (plan.task.body.get("outputs") or {}).get("artifacts") or ():
-        name, path = declared["name"], declared.get("path")
-        if not path:
-            continue
-        try:
-            with tempfile.TemporaryDirectory(prefix="tiphys-") as scratch:
-                source = files.take(path, Path(scratch))
-                if source is not None:
-                    found[name] = save(source, declared, store, drivers)
-                elif not declared.get("optional"):
-                    problems.append(f"the output artifact '{name}' is not there: there is no '{path}' in the container")
-        except (OSError, TiphysError) as error:
-            problems.append(f"the output artifact '{name}' cannot be stored from '{path}': {_why(error)}")
-    return found, problems
-
-
-def _logs(plan: Plan, store: ArtifactStore) -> Mapping[str, ArtifactValue]:
-    """Logs of the main containers as artifacts `<container>-logs`, if they were asked for."""
-    location = plan.task.body.get("archiveLocation") or {}
-    found: dict[str, ArtifactValue] = {}
-    if plan.context.archive_logs or location.get("archiveLogs"):
-        for container in plan.containers:
-            log = Path(container.log)
-            if container.role == "main" and log.exists():
-                name = f"{container.name}-logs"
-                stored = store.commit_bytes(f"{container.name}.log", log.read_bytes())
-                found[name] = {
-                    "name": name,
-                    "archive": {"none": {}},
-                    "digest": stored.digest,
-                    "size": stored.size,
-                    "form": "file",
-                }
-    return found
-
-
-def _why(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return shared_report_of(plan.task, details, result.output, find, store, drivers)

@@ -18,8 +18,9 @@ import requests
 from docker.errors import APIError, DockerException, NotFound
 from docker.types import Mount, Ulimit
 
-from tiphys.errors import ServiceError, StackError
-from tiphys.integrations.docker.pods.ends import LONGEST_RESULT
+from tiphys.errors import ServiceError, StackError, UsageError
+from tiphys.sdk.pods.containers import LONGEST_RESULT
+from tiphys.sdk.pods.volumes import Bind
 
 #: What marks our containers.
 HOME, TASK, CONTAINER = "tiphys.dev/home", "tiphys.dev/task", "tiphys.dev/container"
@@ -51,13 +52,23 @@ class EngineSettings:
     ulimits: Mapping[str, int] = field(default_factory=dict)
 
 
-class Bind(NamedTuple):
-    """A file or folder of this machine that appears in a container."""
+def settings_from(environment: Mapping[str, str]) -> EngineSettings:
+    """Settings as users give them: `TIPHYS_CONTAINER_NETWORK`, `…_PAUSE_IMAGE`, `…_ULIMITS` ("nofile=1024,nproc=1024").
 
-    source: str
-    #: Absolute and normal.
-    target: str
-    read_only: bool = False
+    Raises:
+        UsageError: a limit is no whole number.
+    """
+    ulimits = {}
+    for part in filter(None, environment.get("TIPHYS_CONTAINER_ULIMITS", "").split(",")):
+        name, _, limit = part.partition("=")
+        if not limit.strip().isdigit():
+            raise UsageError(f"TIPHYS_CONTAINER_ULIMITS: '{part}' is not NAME=NUMBER.")
+        ulimits[name.strip()] = int(limit)
+    return EngineSettings(
+        network=environment.get("TIPHYS_CONTAINER_NETWORK") or "bridge",
+        pause_image=environment.get("TIPHYS_CONTAINER_PAUSE_IMAGE") or "",
+        ulimits=ulimits,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tiphys.integrations.docker.plan import name_of
+from tiphys.sdk.pods.files import name_of, remove_tree, write_whole
 
 #: Folders of tasks that nobody asked for are removed after so many seconds.
 KEPT = 7 * 24 * 3600.0
@@ -42,7 +41,7 @@ class TaskFolder:
     def claim(self) -> None:
         """Note that this process has the task."""
         self.path.mkdir(parents=True, exist_ok=True)
-        _write_whole(self.path / "owner", _this_process())
+        write_whole(str(self.path / "owner"), _this_process())
 
     def is_owned(self) -> bool:
         """Whether the process that has the task lives."""
@@ -56,7 +55,7 @@ class TaskFolder:
     def clear(self) -> None:
         """Remove what a try to prepare it left."""
         for name in _SHARED:
-            _remove_tree(self.path / name)
+            remove_tree(str(self.path / name))
 
     def tries(self) -> dict[str, int]:
         """Container → how often it was started."""
@@ -67,7 +66,7 @@ class TaskFolder:
 
     def note_tries(self, tries: Mapping[str, int]) -> None:
         """Keep how often containers were started."""
-        _write_whole(self.path / "tries", json.dumps(tries))
+        write_whole(str(self.path / "tries"), json.dumps(tries))
 
     def report(self) -> bytes | None:
         """The report, if it has been written."""
@@ -77,11 +76,11 @@ class TaskFolder:
 
     def write_report(self, text: str) -> None:
         """Keep the report."""
-        _write_whole(self.path / "report.json", text)
+        write_whole(str(self.path / "report.json"), text)
 
     def remove(self) -> None:
         """Remove all of it."""
-        _remove_tree(self.path)
+        remove_tree(str(self.path))
 
 
 def sweep(home: str) -> None:
@@ -90,24 +89,7 @@ def sweep(home: str) -> None:
         for entry in Path(home, "containers").iterdir():
             with contextlib.suppress(FileNotFoundError):
                 if entry.stat().st_mtime < time.time() - KEPT:
-                    _remove_tree(entry)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file that is complete from the moment it is visible."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    staged.write_text(text)
-    staged.replace(path)
-
-
-def _remove_tree(path: Path) -> None:
-    """Remove a folder with all that containers left in it, also what they wrote without permission to change it."""
-    shutil.rmtree(path, ignore_errors=True)
-    if path.is_dir():
-        for folder, _, _ in os.walk(path):
-            with contextlib.suppress(OSError):
-                Path(folder).chmod(0o700)
-        shutil.rmtree(path, ignore_errors=True)
+                    remove_tree(str(entry))
 
 
 def _this_process() -> str:

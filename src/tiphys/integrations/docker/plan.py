@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tiphys.errors import SpecError
-from tiphys.integrations.docker.engine import Bind
-from tiphys.integrations.docker.pods.context import PodContext
-from tiphys.integrations.docker.pods.environment import (
+from tiphys.lang.gojson import go_json
+from tiphys.ports.runner import Task
+from tiphys.sdk.pods.containers import SCRIPT_FILE, containers_of, main_of, tries_of
+from tiphys.sdk.pods.context import PodContext
+from tiphys.sdk.pods.environment import (
     LONGEST_STRING,
     OFFLOADED,
     PROGRESS_FILE,
@@ -20,37 +21,11 @@ from tiphys.integrations.docker.pods.environment import (
     environment_of,
     expand,
 )
-from tiphys.integrations.docker.pods.objects import Objects
-from tiphys.integrations.docker.pods.volumes import Volume, resolve
-from tiphys.lang.duration import parse_duration
-from tiphys.lang.gojson import go_json
-from tiphys.ports.runner import Task
+from tiphys.sdk.pods.objects import Objects
+from tiphys.sdk.pods.probe import Probe, probe_of
+from tiphys.sdk.pods.volumes import Bind, Volume, binds_of, mounted_volumes
 
-#: Where a script's source is, as in Argo.
-SCRIPT_FILE = "/argo/staging/script"
-MAIN = "main"
 _PULL = ("IfNotPresent", "Always", "Never")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
-    """When a container counts as ready; exactly one of `command`, `port` is set."""
-
-    #: A program of the container that ends with 0 if it is.
-    command: tuple[str, ...] = ()
-    #: A port of the pod that takes connections,
-    port: int = 0
-    #: and, if not None, answers a GET of this path with 200 to 399.
-    path: str | None = None
-    #: Empty: the pod's.
-    host: str = ""
-    headers: Mapping[str, str]
-    #: Seconds.
-    delay: float
-    period: float
-    timeout: float
-    #: Successes in a row that it takes.
-    successes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,47 +88,6 @@ class Plan:
         return next(each for each in self.containers if each.name == name)
 
 
-def name_of(task_id: str) -> str:
-    """Names a task on this machine: a folder, and the beginning of its containers' names."""
-    return hashlib.sha256(task_id.encode()).hexdigest()[:32]
-
-
-def main_of(template: Mapping[str, Any]) -> str:
-    """Name of the container that has the inputs and outputs: `main`, or of a set without one its first."""
-    names = [each.get("name") for each in (template.get("containerSet") or {}).get("containers") or ()]
-    return MAIN if not names or MAIN in names else str(names[0])
-
-
-def containers_of(template: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """(role, container) of all containers, in the order in which they start; each has a name.
-
-    Raises:
-        SpecError: the template has no containers.
-    """
-    found: list[tuple[str, Mapping[str, Any]]] = [("init", each) for each in template.get("initContainers") or ()]
-    group = template.get("containerSet")
-    if group:
-        shared = group.get("volumeMounts") or []
-        found += [
-            ("main", {**each, "volumeMounts": [*shared, *(each.get("volumeMounts") or ())]})
-            for each in group.get("containers") or ()
-        ]
-    else:
-        body = template.get("container") or template.get("script")
-        if body is None:
-            raise SpecError(
-                f"The template '{template.get('name')}' is neither container, script nor containerSet, so it cannot "
-                "be carried out as a pod."
-            )
-        found.append(("main", {**body, "name": MAIN}))
-    for each in template.get("sidecars") or ():
-        if each.get("mirrorVolumeMounts"):
-            mounts = next(container for role, container in found if role == "main").get("volumeMounts") or []
-            each = {**each, "volumeMounts": [*mounts, *(each.get("volumeMounts") or ())]}
-        found.append(("sidecar", each))
-    return found
-
-
 def make_plan(task: Task, folder: str, objects: Objects, *, started: bool = False) -> Plan:
     """How `task` is carried out.
 
@@ -168,7 +102,7 @@ def make_plan(task: Task, folder: str, objects: Objects, *, started: bool = Fals
     """
     template, context = task.body, PodContext.of(task)
     containers = containers_of(template)
-    volumes = _volumes(template, containers, folder, context, objects, contents=not started)
+    volumes = mounted_volumes(template, folder, context, objects, contents=not started)
     files: list[tuple[str, str, int]] = []
     text = go_json(template)
     maker = _Maker(task, context, folder, objects, volumes, text, files)
@@ -182,24 +116,6 @@ def make_plan(task: Task, folder: str, objects: Objects, *, started: bool = Fals
         files=tuple(files),
         places=maker.places,
     )
-
-
-def _volumes(
-    template: Mapping[str, Any],
-    containers: Sequence[tuple[str, Mapping[str, Any]]],
-    base: str,
-    context: PodContext,
-    objects: Objects,
-    *,
-    contents: bool,
-) -> dict[str, Volume]:
-    mounted = {mount.get("name") for _, each in containers for mount in each.get("volumeMounts") or ()}
-    given = {each.get("name"): each for each in (*context.volumes, *(template.get("volumes") or ()))}
-    for name in sorted(mounted - set(given), key=str):
-        raise SpecError(
-            f"The template '{template.get('name')}' mounts the volume '{name}', which neither it nor the workflow has."
-        )
-    return {str(name): resolve(given[name], base, context, objects, contents=contents) for name in mounted}
 
 
 class _Maker:
@@ -231,7 +147,7 @@ class _Maker:
         where = f"The container '{name}' of the template '{self._template.get('name')}'"
         if not container.get("image"):
             raise SpecError(f"{where} names no image.", hint="Set `image`.")
-        binds = [_bind(each, self._volumes[each["name"]], container) for each in container.get("volumeMounts") or ()]
+        binds = list(binds_of(container, self._volumes))
         binds.append(Bind(f"{self._folder}/progress", posixpath.dirname(PROGRESS_FILE)))
         long = len(self._text.encode()) + 64 > LONGEST_STRING
         if long:
@@ -243,8 +159,8 @@ class _Maker:
         if name == self._main:
             self._place_inputs(binds)
         security = {**(self._template.get("securityContext") or {}), **(container.get("securityContext") or {})}
-        group = (self._template.get("containerSet") or {}).get("retryStrategy") or {}
         main = role == "main"
+        tries, pause = tries_of(self._template) if main else (1, 0.0)
         return ContainerPlan(
             name=name,
             role=role,
@@ -257,13 +173,12 @@ class _Maker:
             user=_user(security),
             binds=tuple(binds),
             host={**_rights(security), **_limits(container, where)},
-            log=log_path(self._folder, self._context, name),
+            log=self._context.log_of(name, f"{self._folder}/"),
             result=self._context.include_result and main and name == self._main,
             after=tuple(container.get("dependencies") or ()) if main else (),
-            # Argo's `retries` counts executions.
-            tries=max(1, int(group.get("retries") or 1)) if main else 1,
-            pause=parse_duration(group["duration"]) if main and group.get("duration") else 0.0,
-            probe=_probe(container) if main and self._template.get("daemon") else None,
+            tries=tries,
+            pause=pause,
+            probe=probe_of(container) if main and self._template.get("daemon") else None,
         )
 
     def _command(
@@ -313,32 +228,10 @@ class _Maker:
                 binds.append(Bind(source, target))
 
 
-def log_path(folder: str, context: PodContext, container: str) -> str:
-    """Where a container's log is."""
-    if context.log is None:
-        return f"{folder}/{container}.log"
-    return context.log if container == MAIN else f"{context.log}.{container}"
-
-
 def bind_of(binds: Sequence[Bind], path: str) -> Bind | None:
     """The innermost mount that an absolute path lies in, if any."""
     found = [each for each in binds if path == each.target or path.startswith(f"{each.target.rstrip('/')}/")]
     return max(found, key=lambda each: len(each.target), default=None)
-
-
-def _bind(mount: Mapping[str, Any], volume: Volume, container: Mapping[str, Any]) -> Bind:
-    target = posixpath.normpath(posixpath.join("/", mount.get("mountPath") or ""))
-    below = mount.get("subPath") or ""
-    if mount.get("subPathExpr"):
-        plain = {each["name"]: str(each.get("value") or "") for each in container.get("env") or () if each.get("name")}
-        below = expand(mount["subPathExpr"], plain)
-    if below.startswith("/") or ".." in below.split("/"):
-        raise SpecError(
-            f"subPath '{below}' of the volume '{mount.get('name')}' in the container '{container['name']}' leads out "
-            "of the volume."
-        )
-    source = posixpath.normpath(posixpath.join(volume.source, below))
-    return Bind(source, target, volume.read_only or bool(mount.get("readOnly")))
 
 
 def _pull_policy(container: Mapping[str, Any], where: str) -> str:
@@ -378,34 +271,3 @@ def _limits(container: Mapping[str, Any], where: str) -> dict[str, int]:
     if limits.get("memory") is not None:
         found["Memory"] = int(amount(limits["memory"], f"{where}: resources.limits.memory"))
     return found
-
-
-def _probe(container: Mapping[str, Any]) -> Probe | None:
-    probe = container.get("readinessProbe")
-    if not probe:
-        return None
-    http, tcp = probe.get("httpGet") or {}, probe.get("tcpSocket") or {}
-    where = http or tcp
-    command = (probe.get("exec") or {}).get("command")
-    if not command and not where:
-        raise SpecError(f"readinessProbe of '{container['name']}' needs one of exec, httpGet and tcpSocket.")
-    return Probe(
-        command=tuple(command or ()),
-        port=0 if command else _port(where.get("port"), container),
-        path=(http.get("path") or "/") if http else None,
-        host=where.get("host") or "",
-        headers={each["name"]: each.get("value") or "" for each in http.get("httpHeaders") or ()},
-        delay=float(probe.get("initialDelaySeconds") or 0),
-        period=float(probe.get("periodSeconds") or 1),
-        timeout=float(probe.get("timeoutSeconds") or 1),
-        successes=int(probe.get("successThreshold") or 1),
-    )
-
-
-def _port(port: Any, container: Mapping[str, Any]) -> int:
-    if isinstance(port, int) or str(port).isdigit():
-        return int(port)
-    for each in container.get("ports") or ():
-        if each.get("name") == port:
-            return int(each["containerPort"])
-    raise SpecError(f"readinessProbe of '{container['name']}': there is no port '{port}'.")

@@ -27,10 +27,12 @@ from tiphys.integrations.docker.engine import (
 )
 from tiphys.integrations.docker.folder import TaskFolder
 from tiphys.integrations.docker.following import Follower
-from tiphys.integrations.docker.plan import ContainerPlan, Plan, name_of
-from tiphys.integrations.docker.pods.ends import CANNOT_START, LONGEST_RESULT, ContainerEnd
+from tiphys.integrations.docker.plan import ContainerPlan, Plan
 from tiphys.integrations.docker.probes import await_ready
 from tiphys.ports.runner import Report
+from tiphys.sdk.pods.containers import CANNOT_START, LONGEST_RESULT, ContainerEnd
+from tiphys.sdk.pods.files import name_of
+from tiphys.sdk.pods.progress import read_progress
 
 #: Name of the container that holds the network; no container of a template can be called that.
 NETWORK = "POD"
@@ -220,7 +222,7 @@ class Pod:
             for container in self._all:
                 if container.runs and container.id is not None:
                     self._engine.signal(container.id, "SIGKILL")
-        progress = _read_progress(self._plan.progress_file)
+        progress = read_progress(self._plan.progress_file)
         if progress is not None and progress != self._progress:
             self._progress = progress
             self._report(TaskProgressed(self._plan.task.id, progress))
@@ -433,15 +435,3 @@ def _first_line(log: str) -> bytes:
             return file.readline(4096)
     except OSError:
         return b""
-
-
-def _read_progress(path: str) -> str | None:
-    """The last line of the file of progress, if it is `n/m` with 0 ≤ n ≤ m and 0 < m (Argo's Progress.IsValid)."""
-    try:
-        lines = Path(path).read_text(errors="replace").split()
-    except OSError:
-        return None
-    done, _, total = (lines[-1] if lines else "").partition("/")
-    if not (done.isdecimal() and total.isdecimal()) or int(done) > int(total) or int(total) == 0:
-        return None
-    return f"{int(done)}/{int(total)}"

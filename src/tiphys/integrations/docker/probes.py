@@ -1,7 +1,4 @@
-"""Readiness probes of daemons: a program of the container, a connection, or an HTTP request to the pod.
-
-Defaults are those of Kubernetes' Probe, but for the period: a cluster spares its nodes, here nobody waits ten seconds.
-"""
+"""Readiness probes of daemons: a program of the container, a connection, or an HTTP request to the pod."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import threading
 
 from tiphys.errors import TiphysError
 from tiphys.integrations.docker.engine import ContainerEngine
-from tiphys.integrations.docker.plan import Probe
+from tiphys.sdk.pods.probe import Probe
 
 
 def await_ready(probe: Probe, container: str, address: str, engine: ContainerEngine, over: threading.Event) -> bool:

@@ -23,10 +23,10 @@ from tiphys.integrations.docker.folder import TaskFolder, sweep
 from tiphys.integrations.docker.placing import prepare
 from tiphys.integrations.docker.plan import make_plan
 from tiphys.integrations.docker.pod import NETWORK, Pod
-from tiphys.integrations.docker.pods.ends import report_from_text, report_problem, report_to_text
-from tiphys.integrations.docker.pods.objects import ArtifactDrivers, Objects
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.runner import Report, Runner, Task
+from tiphys.sdk.pods.ends import report_from_text, report_problem, report_to_text
+from tiphys.sdk.pods.objects import ArtifactDrivers, Objects
 
 #: Seconds that running pods have to end by themselves when the runner is closed.
 CLOSING_GRACE = 3.0

@@ -24,7 +24,7 @@ from tiphys.records.base import DEFAULT_WORKSPACE, Query
 from tiphys.records.objects import ObjectKind
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.records.stacks import ComponentType
-from tiphys.records.workflows import WorkflowRequest, WorkflowRow, WorkflowSummary
+from tiphys.records.workflows import RUNNER_ANNOTATION, WorkflowRequest, WorkflowRow, WorkflowSummary
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.objects import ObjectService
 from tiphys.services.runs import delete_run
@@ -448,7 +448,9 @@ def whole(stored: StoredWorkflow) -> Manifest:
         spec.pop("suspend", None)
     if state.shutdown:
         spec["shutdown"] = state.shutdown
-    manifest["metadata"]["labels"] = labels_of(stored.row)
+    metadata = manifest["metadata"]
+    metadata["labels"] = labels_of(stored.row)
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), RUNNER_ANNOTATION: stored.row.runner}
     status = workflow_status(_workflow(stored), state, stored.nodes)
     manifest["status"] = {**(manifest.get("status") or {}), **status}
     return manifest

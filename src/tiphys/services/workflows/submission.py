@@ -20,6 +20,8 @@ from tiphys.records.workflows import WorkflowRow, WorkflowSummary
 from tiphys.services.objects import found_object, shown
 from tiphys.services.stored_templates import StoredTemplates
 from tiphys.services.workflows.claims import claimed_volumes
+from tiphys.services.workflows.conditions import warn_of_ignored
+from tiphys.services.workflows.metadata import with_own_metadata
 from tiphys.services.workflows.options import apply_options
 from tiphys.services.workflows.parameters import fill_parameters
 from tiphys.services.workflows.references import resolve_references
@@ -163,6 +165,8 @@ def prepare(
     volumes = claimed_volumes(workflow["metadata"]["name"], whole_spec(workflow))
     if volumes:
         workflow["status"] = {**(workflow.get("status") or {}), "persistentVolumeClaims": volumes}
+    runner = options.runner or DEFAULT_RUNNER
+    warn_of_ignored(workflow, runner)
     read = Workflow.from_json({"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", **workflow})
     workflow = read.to_json()
     name = workflow["metadata"]["name"]
@@ -174,7 +178,7 @@ def prepare(
         priority=whole_spec(workflow).get("priority") or 0,
         suspended=bool((workflow.get("spec") or {}).get("suspend")),
         manifest=read.to_json_text(),
-        runner=options.runner or DEFAULT_RUNNER,
+        runner=runner,
         owner=owner,
         created_at=now,
     )
@@ -230,16 +234,13 @@ def _metadata(
         raise AlreadyExistsError(
             f"There is a workflow '{name}' already.", hint="Use generateName, or another name with --name."
         )
-    more = spec.get("workflowMetadata") or {}
-    for field in ("labels", "annotations"):
-        texts = {**(metadata.get(field) or {}), **(more.get(field) or {})}
-        if texts:
-            metadata[field] = texts
+    metadata |= {"name": name, "namespace": namespace, "uid": uid, "creationTimestamp": rfc3339(now)}
+    metadata = with_own_metadata(metadata, spec, now)
     reference = (workflow.get("spec") or {}).get("workflowTemplateRef")
     if reference:
         label = LABEL_CLUSTER_TEMPLATE if reference.get("clusterScope") else LABEL_TEMPLATE
         metadata["labels"] = {**(metadata.get("labels") or {}), label: reference["name"]}
-    return metadata | {"name": name, "namespace": namespace, "uid": uid, "creationTimestamp": rfc3339(now)}
+    return metadata
 
 
 def _is_taken(reader: Reader, namespace: str, name: str) -> bool:

@@ -7,7 +7,8 @@ import pytest
 
 from tiphys.errors import ArtifactError
 from tiphys.integrations.docker.collecting import OutputFiles
-from tiphys.integrations.docker.engine import Bind, ContainerEngine
+from tiphys.integrations.docker.engine import ContainerEngine
+from tiphys.sdk.pods.volumes import Bind
 
 
 class Rootfs:

@@ -7,8 +7,10 @@ import pytest
 from tests.unit.integrations.docker.planning import Cluster, main_of_plan, planned
 
 from tiphys.errors import SpecError
-from tiphys.integrations.docker.engine import Bind
-from tiphys.integrations.docker.plan import bind_of, main_of, name_of
+from tiphys.integrations.docker.plan import bind_of
+from tiphys.sdk.pods.containers import main_of
+from tiphys.sdk.pods.files import name_of
+from tiphys.sdk.pods.volumes import Bind
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from tests.unit.integrations.docker.planning import planned
 
 from tiphys.engine.events import TaskFinished, TaskProgressed, TaskReady
 from tiphys.errors import ServiceError
-from tiphys.integrations.docker import pod as module
 from tiphys.integrations.docker.engine import (
     ContainerEngine,
     Creation,
@@ -281,15 +280,6 @@ def test_sets_follow_their_dependencies(
         else:
             assert all(order.index(each) < order.index(number) for each in before)
             assert codes[f"c{number}"] == (3 if number in failing else 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "progress"),
-    [("1/2", "1/2"), ("0/5\n3/5\n", "3/5"), ("3/2", None), ("0/0", None), ("x", None), ("", None), ("-1/2", None)],
-)
-def test_progress(tmp_path: Path, text: str, progress: str | None) -> None:
-    (tmp_path / "p").write_text(text)
-    assert module._read_progress(str(tmp_path / "p")) == progress
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from tiphys.integrations.local.agents.resource import carry_out
 from tiphys.integrations.local.agents.runner import AgentRunner
 from tiphys.integrations.local.artifact_store import LocalArtifactStore
 from tiphys.integrations.local.config import LocalArtifactStoreConfig
-from tiphys.integrations.local.pods.context import PodContext
 from tiphys.lang.selectors import parse_selector
 from tiphys.ports.runner import Task
+from tiphys.sdk.pods.context import PodContext
 
 LONG = 60.0
 

@@ -1,102 +1,115 @@
-"""What a pod's end means."""
+"""Reports about pods of this machine."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.unit.integrations.local_pods.planning import planned, task
+from tests.unit.integrations.local_pods.planning import planned
 
 from tiphys.engine.events import TaskFinished
-from tiphys.engine.model import Phase, Reason, Values
-from tiphys.integrations.local.pods.orders import ContainerEnd, PodResult
-from tiphys.integrations.local.pods.reports import PodDetails, report_from_text, report_problem, report_to_text, verdict
-from tiphys.integrations.local.pods.runner import read_progress
+from tiphys.engine.model import Phase
+from tiphys.integrations.local.artifact_store import LocalArtifactStore
+from tiphys.integrations.local.config import LocalArtifactStoreConfig
+from tiphys.integrations.local.pods.orders import PodResult
+from tiphys.integrations.local.pods.plan import Flavour
+from tiphys.integrations.local.pods.reports import report_of
+from tiphys.integrations.local.pods.runner import progress_of
 from tiphys.integrations.local.pods.view import View
+from tiphys.sdk.pods.containers import ContainerEnd
 
 SH = {"image": "busybox", "command": ["sh"]}
 
 
-def end(name: str, role: str, code: int | None, error: str | None = None) -> ContainerEnd:
-    return {"name": name, "role": role, "code": code, "error": error}
+class NoDrivers:
+    def fetch(self, artifact: Any, into: Path) -> None:
+        raise AssertionError
+
+    def save(self, path: Path, artifact: Any) -> Any:
+        raise AssertionError
 
 
-def result(*ends: ContainerEnd) -> PodResult:
-    return {
+def reported(folder: Path, flavour: Flavour, body: dict[str, Any], *ends: ContainerEnd, log: str = "") -> TaskFinished:
+    (folder / "log").write_text(log)
+    plan = planned(flavour, folder, body, log=str(folder / "log"))
+    plan = replace(plan, views={plan.main: View(None, str(folder))})
+    result: PodResult = {
         "started": 1.0,
         "finished": 2.0,
         "containers": list(ends),
-        "result": None,
+        "result": "r",
         "cancelled": False,
         "ready": False,
     }
+    store = LocalArtifactStore(name="s", config=LocalArtifactStoreConfig(path=str(folder / "artifacts")))
+    return report_of(plan, result, store, NoDrivers())
 
 
-MAIN = end("main", "main", 0)
+def main(code: int | None, error: str | None = None, *, name: str = "main") -> ContainerEnd:
+    return {"name": name, "role": "main", "code": code, "error": error}
 
 
-# As in argo-workflows, workflow/controller/operator_test.go: TestInferFailedReason and its neighbours.
+def test_outputs_are_taken_from_the_main_containers_files(tmp_path: Path) -> None:
+    (tmp_path / "p").write_text("1\n")
+    parameters = [
+        {"name": "p", "valueFrom": {"path": "p"}},
+        {"name": "d", "valueFrom": {"path": "none", "default": "2"}},
+    ]
+    artifacts = [{"name": "a", "path": "p"}, {"name": "o", "path": "none", "optional": True}]
+    outputs = {"parameters": parameters, "artifacts": artifacts}
+    found = reported(tmp_path, "process", {"container": SH, "outputs": outputs}, main(0), log="said")
+    assert found.outputs is not None
+    assert (found.phase, found.outputs.result, found.outputs.exit_code) == (Phase.SUCCEEDED, "r", 0)
+    assert found.outputs.parameters == {"p": "1", "d": "2"}
+    assert set(found.outputs.artifacts) == {"a"}
+    assert (found.details.started_at, found.details.logs) == (1.0, {"main": str(tmp_path / "log")})
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_logs_become_artifacts_if_they_are_asked_for(tmp_path: Path, archived: bool) -> None:
+    body = {"container": SH, "archiveLocation": {"archiveLogs": archived}}
+    found = reported(tmp_path, "process", body, main(0), log="said")
+    assert found.outputs is not None
+    assert set(found.outputs.artifacts) == ({"main-logs"} if archived else set())
+
+
+def test_missing_outputs_are_errors(tmp_path: Path) -> None:
+    outputs = {
+        "parameters": [{"name": "p", "valueFrom": {"path": "none"}}],
+        "artifacts": [{"name": "a", "path": "none"}],
+    }
+    found = reported(tmp_path, "process", {"container": SH, "outputs": outputs}, main(0))
+    assert found.phase is Phase.ERROR
+    assert found.message == (
+        "main: the output parameter 'p' cannot be read from 'none': No such file or directory; "
+        "the output artifact 'a' is not there: there is no 'none' in the container"
+    )
+
+
+def test_each_container_of_a_set_has_an_end(tmp_path: Path) -> None:
+    body = {"containerSet": {"containers": [{"name": "a", **SH}, {"name": "b", **SH}]}}
+    found = reported(tmp_path, "process", body, main(0, name="a"), main(3, name="b"))
+    assert found.containers == {"a": (Phase.SUCCEEDED, "", 0), "b": (Phase.FAILED, "b: Error (exit code 3)", 3)}
+
+
 @pytest.mark.parametrize(
-    ("ends", "phase", "message"),
+    ("flavour", "log", "message"),
     [
-        ([MAIN], Phase.SUCCEEDED, ""),
-        ([end("main", "main", 1)], Phase.FAILED, "main: Error (exit code 1)"),
-        ([end("main", "main", 137)], Phase.FAILED, "main: Error (exit code 137)"),
-        ([MAIN, end("s", "sidecar", 137)], Phase.SUCCEEDED, ""),
-        ([MAIN, end("s", "sidecar", 143)], Phase.SUCCEEDED, ""),
-        ([MAIN, end("s", "sidecar", 1)], Phase.FAILED, "s: Error (exit code 1)"),
-        ([end("main", "main", 2), end("s", "sidecar", 1)], Phase.FAILED, "main: Error (exit code 2)"),
-        ([end("i", "init", 3), end("main", "main", None)], Phase.FAILED, "i: Error (exit code 3)"),
-        ([end("main", "main", 64, "x: no")], Phase.FAILED, "main: Error (exit code 64): x: no"),
-        ([end("main", "main", None)], Phase.FAILED, "the main container did not run"),
+        ("sandbox", "bwrap: execvp x: No such file\n", "main: Error (exit code 1): bwrap: execvp x: No such file"),
+        ("sandbox", "something else\n", "main: Error (exit code 1)"),
+        ("process", "bwrap: execvp x: No such file\n", "main: Error (exit code 1)"),
     ],
 )
-def test_verdicts(tmp_path: Path, ends: list[ContainerEnd], phase: Phase, message: str) -> None:
-    plan = planned("process", tmp_path, {"container": SH})
-    assert verdict(plan, result(*ends)) == (phase, message)
+def test_what_bubblewrap_said_is_the_reason(tmp_path: Path, flavour: Flavour, log: str, message: str) -> None:
+    found = reported(tmp_path, flavour, {"container": SH}, main(1), log=log)
+    assert (found.phase, found.message) == (Phase.FAILED, message)
 
 
-def test_a_daemon_must_not_end(tmp_path: Path) -> None:
-    plan = planned("process", tmp_path, {"container": SH, "daemon": True})
-    phase, message = verdict(plan, result(MAIN))
-    assert (phase, "daemon" in message) == (Phase.FAILED, True)
-
-
-def test_a_report_comes_back() -> None:
-    details = PodDetails(started_at=1.0, finished_at=2.0, containers=(MAIN,), logs={"main": "/x"})
-    values = Values(parameters={"p": "1"}, artifacts={"a": {"digest": "sha256:0"}}, result="r", exit_code=0)
-    report = TaskFinished("u/n/0", Phase.SUCCEEDED, "m", outputs=values, reason=Reason.NONE, details=details)
-    read = report_from_text(report_to_text(report).encode())
-    assert read == report
-    assert read.details == details
-
-
-def test_a_problem_is_a_report_too() -> None:
-    report = report_problem(task({"container": SH}), Phase.ERROR, "no", at=3.0)
-    assert (report.task_id, report.phase, report.message, report.retryable) == ("u/wf-1/0", Phase.ERROR, "no", True)
-    assert report_from_text(report_to_text(report).encode()) == report
-
-
-# As argo-workflows, pkg/apis/workflow/v1alpha1/progress.go: IsValid.
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("1/2", "1/2"),
-        ("1/10\n2/10\n", "2/10"),
-        ("0/1", "0/1"),
-        ("01/2", "1/2"),
-        ("3/2", None),
-        ("0/0", None),
-        ("-1/2", None),
-        ("a/b", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_progress(tmp_path: Path, text: str | None, expected: str | None) -> None:
+def test_progress_is_read_from_the_working_directory(tmp_path: Path) -> None:
     plan = planned("process", tmp_path, {"container": SH})
     plan = replace(plan, views={"main": View(None, str(tmp_path))})
-    if text is not None:
-        (tmp_path / "progress").write_text(text)
-    assert read_progress(plan) == expected
+    assert progress_of(plan) is None
+    (tmp_path / "progress").write_text("1/2\n")
+    assert progress_of(plan) == "1/2"

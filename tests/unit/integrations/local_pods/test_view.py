@@ -8,7 +8,6 @@ import pytest
 
 from tiphys.errors import ArtifactError
 from tiphys.integrations.local.pods.view import (
-    Mount,
     View,
     is_within,
     make_root,
@@ -16,6 +15,7 @@ from tiphys.integrations.local.pods.view import (
     replaced_folder,
     replacing_mounts,
 )
+from tiphys.sdk.pods.volumes import Bind
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def view(tmp_path: Path) -> View:
     (volume / "deep").mkdir(parents=True)
     other = tmp_path / "other"
     other.mkdir()
-    return View(str(root), str(root), (Mount(str(other), "/data/deep/er"), Mount(str(volume), "/data")))
+    return View(str(root), str(root), (Bind(str(other), "/data/deep/er"), Bind(str(volume), "/data")))
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ TABLES = (
     "lock_claims",
     "lock_limits",
     "memos",
+    "metric_values",
     "workflow_requests",
     "nodes",
     "outbox",
@@ -48,6 +49,7 @@ def upgrade() -> None:
     _create_objects()
     _create_workflows()
     _create_synchronization()
+    _create_metrics()
 
 
 def downgrade() -> None:
@@ -424,4 +426,30 @@ def _create_synchronization() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_memos"),
         sa.UniqueConstraint("namespace", "cache", "key", name="uq_memos_namespace_cache_key"),
+    )
+
+
+def _create_metrics() -> None:
+    op.create_table(
+        "metric_values",
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("key", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("description", TEXT, nullable=False),
+        sa.Column("labels", TEXT, nullable=False),
+        sa.Column("data", TEXT, nullable=False),
+        sa.Column("last_number", sa.BigInteger(), nullable=False),
+        sa.Column("workflow_uid", TEXT, nullable=True),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_metric_values"),
+        sa.UniqueConstraint("name", "key", name="uq_metric_values_name_key"),
+    )
+    grows = sa.text("workflow_uid IS NOT NULL")
+    op.create_index(
+        "ix_metric_values_workflow_uid",
+        "metric_values",
+        ["workflow_uid"],
+        sqlite_where=grows,
+        postgresql_where=grows,
     )

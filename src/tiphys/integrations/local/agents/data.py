@@ -13,10 +13,10 @@ from tiphys.errors import ExpressionError, SpecError
 from tiphys.integrations.local.agents.answers import Answer
 from tiphys.integrations.local.agents.json_text import json_text
 from tiphys.integrations.local.agents.outside import ArtifactSources
-from tiphys.integrations.local.pods.placing import location_of
 from tiphys.ports.artifact_driver import files_of
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.runner import Task
+from tiphys.sdk.pods.artifacts import location_of
 from tiphys.spec.template import Data
 
 

@@ -18,12 +18,12 @@ from tiphys.integrations.local.agents.jq_filter import apply_filter
 from tiphys.integrations.local.agents.outside import ArtifactSources, Manifest, ObjectActions
 from tiphys.integrations.local.agents.resource_changes import perform
 from tiphys.integrations.local.agents.resource_order import Order, read_order
-from tiphys.integrations.local.pods.archives import archive_of, is_tarball, unpack
-from tiphys.integrations.local.pods.context import PodContext
 from tiphys.lang import kubectl_jsonpath
 from tiphys.lang.selectors import ConditionsOverObject
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.runner import Task
+from tiphys.sdk.pods.archives import archive_of, is_tarball, unpack
+from tiphys.sdk.pods.context import PodContext
 from tiphys.spec.template import Parameter, ResourceTemplate, Template
 
 #: Seconds between the first two looks at an object that is waited for, by how much each next pause is longer, and the

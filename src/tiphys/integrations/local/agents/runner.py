@@ -25,9 +25,9 @@ from tiphys.integrations.local.agents.http import call
 from tiphys.integrations.local.agents.outside import ArtifactSources, ObjectActions, Secrets
 from tiphys.integrations.local.agents.resource import carry_out
 from tiphys.integrations.local.agents.workers import Workers
-from tiphys.integrations.local.pods.context import PodContext
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.runner import Report, Runner, Task
+from tiphys.sdk.pods.context import PodContext
 
 #: Most tasks that work at the same time, as Argo's agent has it; tasks that wait for an object do not count.
 THREADS = 16

@@ -14,21 +14,20 @@ A trivial task makes two files and a folder: on a disk they cost as much as its 
 """
 
 # Every task pays for the calls made here, and pathlib costs several times what the system call does.
-# ruff: noqa: PTH101, PTH104, PTH108, PTH112, PTH120
+# ruff: noqa: PTH104, PTH108, PTH120
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 from tiphys._util.ids import new_id
 from tiphys.integrations.local.pods.orders import PodResult
 from tiphys.integrations.local.task_folder import process_start
+from tiphys.sdk.pods.files import name_of, remove_tree, write_whole
 
 
 class Server(NamedTuple):
@@ -55,7 +54,7 @@ class PodFolder:
 
     def __init__(self, home: str, task_id: str) -> None:
         #: Names the task on this machine; all its processes have it in their environment.
-        self.name = hashlib.sha256(task_id.encode()).hexdigest()[:32]
+        self.name = name_of(task_id)
         self.path = f"{pods_folder(home)}/{self.name}"
 
     def exists(self) -> bool:
@@ -155,28 +154,3 @@ def _append(path: str, data: bytes, flags: int) -> None:
             data = data[os.write(file, data) :]
     finally:
         os.close(file)
-
-
-def write_whole(path: str, text: str) -> None:
-    """Write a file that is complete from the moment it is visible."""
-    staged = f"{path}.{os.getpid()}"
-    file = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
-        data = text.encode()
-        while data:
-            data = data[os.write(file, data) :]
-    finally:
-        os.close(file)
-    os.rename(staged, path)
-
-
-def remove_tree(path: str) -> None:
-    """Remove a folder with all that containers left in it, also what they wrote without permission to change it."""
-    if not os.path.isdir(path):
-        return
-    shutil.rmtree(path, ignore_errors=True)
-    if os.path.isdir(path):
-        for folder, _, _ in os.walk(path):
-            with contextlib.suppress(OSError):
-                os.chmod(folder, 0o700)
-        shutil.rmtree(path, ignore_errors=True)

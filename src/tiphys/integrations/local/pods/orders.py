@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-#: Exit code of a container whose program could not be started, as Argo's emissary has it.
-CANNOT_START = 64
-#: Most bytes of standard output that become a result; of more the last are kept, as Argo does.
-LONGEST_RESULT = 256 * 1024
+from tiphys.sdk.pods.containers import ContainerEnd
 
 
 class ProbeOrder(TypedDict):
@@ -70,17 +67,6 @@ class PodOrder(TypedDict):
     #: Whether it is to be told when all containers are ready.
     daemon: bool
     containers: list[ContainerOrder]
-
-
-class ContainerEnd(TypedDict):
-    """How a container ended."""
-
-    name: str
-    role: str
-    #: Exit code; 128 + n after signal n; None if it was never started.
-    code: int | None
-    #: What kept it from being started.
-    error: str | None
 
 
 class PodResult(TypedDict):

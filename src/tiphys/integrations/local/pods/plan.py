@@ -13,38 +13,27 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from tiphys.errors import SpecError
-from tiphys.integrations.local.pods.context import PodContext
-from tiphys.integrations.local.pods.environment import (
-    LONGEST_STRING,
-    OFFLOADED,
-    PROGRESS_FILE,
-    SEARCH,
-    TEMPLATE_FILE,
-    environment_of,
-    expand,
-)
+from tiphys.integrations.local.pods.environment import SEARCH, whole_environment_of
 from tiphys.integrations.local.pods.folder import PodFolder
 from tiphys.integrations.local.pods.images import Image, find_image
-from tiphys.integrations.local.pods.objects import Objects
 from tiphys.integrations.local.pods.orders import ContainerOrder, PodOrder, ProbeOrder
 from tiphys.integrations.local.pods.view import (
     SHIMS,
-    Mount,
     View,
     replaced_folder,
     replacing_mounts,
     sandbox_arguments,
 )
-from tiphys.integrations.local.pods.volumes import Volume, resolve
-from tiphys.lang.duration import parse_duration
 from tiphys.lang.gojson import go_json
 from tiphys.ports.runner import Task
+from tiphys.sdk.pods.containers import SCRIPT_FILE, containers_of, main_of, tries_of
+from tiphys.sdk.pods.context import PodContext
+from tiphys.sdk.pods.environment import LONGEST_STRING, OFFLOADED, PROGRESS_FILE, TEMPLATE_FILE, expand
+from tiphys.sdk.pods.objects import Objects
+from tiphys.sdk.pods.probe import probe_of
+from tiphys.sdk.pods.volumes import Volume, binds_of, mounted_volumes
 
 Flavour = Literal["process", "sandbox"]
-
-#: Where a script's source is, as in Argo.
-SCRIPT_FILE = "/argo/staging/script"
-MAIN = "main"
 
 
 class ProgramMissingError(SpecError):
@@ -104,50 +93,7 @@ class Plan:
 
     def log_of(self, container: str) -> str:
         """Log of a container."""
-        return log_path(self.folder.path, self.context, container)
-
-
-def log_path(folder: str, context: PodContext, container: str) -> str:
-    """Where a container's log is."""
-    if context.log is None:
-        return f"{folder}.{container}.log"
-    return context.log if container == MAIN else f"{context.log}.{container}"
-
-
-def containers_of(template: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """(role, container) of all containers, in the order in which they start; each has a name.
-
-    Raises:
-        SpecError: the template has no containers.
-    """
-    found: list[tuple[str, Mapping[str, Any]]] = [("init", each) for each in template.get("initContainers") or ()]
-    if template.get("containerSet"):
-        group = template["containerSet"]
-        shared = group.get("volumeMounts") or []
-        found += [
-            ("main", {**each, "volumeMounts": [*shared, *(each.get("volumeMounts") or ())]})
-            for each in group.get("containers") or ()
-        ]
-    else:
-        body = template.get("container") or template.get("script")
-        if body is None:
-            raise SpecError(
-                f"The template '{template.get('name')}' is neither container, script nor containerSet, so it cannot "
-                "be carried out as a pod."
-            )
-        found.append(("main", {**body, "name": MAIN}))
-    for each in template.get("sidecars") or ():
-        if each.get("mirrorVolumeMounts"):
-            mounts = next(container for role, container in found if role == "main").get("volumeMounts") or []
-            each = {**each, "volumeMounts": [*mounts, *(each.get("volumeMounts") or ())]}
-        found.append(("sidecar", each))
-    return found
-
-
-def main_of(template: Mapping[str, Any]) -> str:
-    """Name of the container that has the inputs and outputs: `main`, or of a set without one its first."""
-    names = [each.get("name") for each in (template.get("containerSet") or {}).get("containers") or ()]
-    return MAIN if not names or MAIN in names else str(names[0])
+        return self.context.log_of(container, f"{self.folder.path}.")
 
 
 def make_plan(task: Task, machine: Machine, *, started: bool = False) -> Plan:
@@ -166,7 +112,7 @@ def make_plan(task: Task, machine: Machine, *, started: bool = False) -> Plan:
     template, context = task.body, PodContext.of(task)
     folder = PodFolder(machine.home, task.id)
     containers = containers_of(template)
-    volumes = _volumes(template, containers, folder.path, context, machine, contents=not started)
+    volumes = mounted_volumes(template, folder.path, context, machine.objects, contents=not started)
     replaced = _replaced(template, containers, machine)
     text = go_json(template)
     long = len(text.encode()) + 64 > LONGEST_STRING
@@ -216,26 +162,6 @@ def views_in(plan: Plan, base: str) -> dict[str, View]:
     }
 
 
-def _volumes(
-    template: Mapping[str, Any],
-    containers: Sequence[tuple[str, Mapping[str, Any]]],
-    base: str,
-    context: PodContext,
-    machine: Machine,
-    *,
-    contents: bool,
-) -> dict[str, Volume]:
-    mounted = {mount.get("name") for _, each in containers for mount in each.get("volumeMounts") or ()}
-    if not mounted:
-        return {}
-    given = {each.get("name"): each for each in (*context.volumes, *(template.get("volumes") or ()))}
-    for name in sorted(mounted - set(given), key=str):
-        raise SpecError(
-            f"The template '{template.get('name')}' mounts the volume '{name}', which neither it nor the workflow has."
-        )
-    return {str(name): resolve(given[name], base, context, machine.objects, contents=contents) for name in mounted}
-
-
 def _replaced(
     template: Mapping[str, Any], containers: Sequence[tuple[str, Mapping[str, Any]]], machine: Machine
 ) -> dict[str, tuple[str, ...]]:
@@ -270,27 +196,12 @@ def _views(
     views = {}
     for _, container in containers:
         root = f"{base}/root-{container['name']}"
-        mounts = [_mount(each, volumes[each["name"]], container) for each in container.get("volumeMounts") or ()]
+        mounts = list(binds_of(container, volumes))
         for folder in replaced.get(container["name"], ()):
             mounts += replacing_mounts(root, folder)
         mounts.sort(key=lambda mount: len(mount.target), reverse=True)
         views[container["name"]] = View(root, root, tuple(mounts))
     return views
-
-
-def _mount(mount: Mapping[str, Any], volume: Volume, container: Mapping[str, Any]) -> Mount:
-    target = posixpath.normpath(posixpath.join("/", mount.get("mountPath") or ""))
-    below = mount.get("subPath") or ""
-    if mount.get("subPathExpr"):
-        plain = {each["name"]: str(each.get("value") or "") for each in container.get("env") or () if each.get("name")}
-        below = expand(mount["subPathExpr"], plain)
-    if below.startswith("/") or ".." in below.split("/"):
-        raise SpecError(
-            f"subPath '{below}' of the volume '{mount.get('name')}' in the container '{container['name']}' leads out "
-            "of the volume."
-        )
-    source = posixpath.normpath(posixpath.join(volume.source, below))
-    return Mount(source, target, volume.read_only or bool(mount.get("readOnly")))
 
 
 class _Maker:
@@ -317,7 +228,7 @@ class _Maker:
         """A container's order."""
         name = container["name"]
         plain = self._machine.flavour == "process"
-        env = environment_of(
+        env = whole_environment_of(
             container,
             context=self._context,
             objects=self._machine.objects,
@@ -328,8 +239,7 @@ class _Maker:
         env["TIPHYS_POD"] = self._folder.name
         command = self._shortened(name, [expand(each, env) for each in self._command(container)])
         before, program, folder = self._start(container, command, env, view)
-        group = (self._template.get("containerSet") or {}).get("retryStrategy") or {}
-        tries, pause = _retries(group) if role == "main" else (1, 0.0)
+        tries, pause = tries_of(self._template) if role == "main" else (1, 0.0)
         return {
             "name": name,
             "role": role,
@@ -337,7 +247,7 @@ class _Maker:
             "argv": [*before, *command],
             "env": env,
             "folder": folder,
-            "log": log_path(self._folder.path, self._context, name),
+            "log": self._context.log_of(name, f"{self._folder.path}."),
             "result": self._context.include_result and role == "main" and name == self._main,
             "sandboxed": bool(before),
             "after": list(container.get("dependencies") or ()) if role == "main" else [],
@@ -419,44 +329,24 @@ class _Maker:
         return found
 
     def _probe(self, container: Mapping[str, Any], before: Sequence[str], env: Mapping[str, str]) -> ProbeOrder | None:
-        probe = container.get("readinessProbe")
-        if not probe or not self._template.get("daemon"):
+        probe = probe_of(container) if self._template.get("daemon") else None
+        if probe is None:
             return None
-        http, tcp = probe.get("httpGet") or {}, probe.get("tcpSocket") or {}
-        where = http or tcp
-        command = (probe.get("exec") or {}).get("command")
-        if not command and not where:
-            raise SpecError(f"readinessProbe of '{container['name']}' needs one of exec, httpGet and tcpSocket.")
         program = before[0] if before else ""
-        if command and not before:
-            program = self._program(container, command[0], env["PATH"].split(":"))
+        if probe.command and not before:
+            program = self._program(container, probe.command[0], env["PATH"].split(":"))
         return {
-            "argv": [*before, *command] if command else None,
+            "argv": [*before, *probe.command] if probe.command else None,
             "program": program,
-            "port": None if command else _port(where.get("port"), container),
-            "path": (http.get("path") or "/") if http else None,
-            "host": where.get("host") or "127.0.0.1",
-            "headers": {each["name"]: each.get("value") or "" for each in http.get("httpHeaders") or ()},
-            "delay": float(probe.get("initialDelaySeconds") or 0),
-            "period": float(probe.get("periodSeconds") or 1),
-            "timeout": float(probe.get("timeoutSeconds") or 1),
-            "successes": int(probe.get("successThreshold") or 1),
+            "port": None if probe.command else probe.port,
+            "path": probe.path,
+            "host": probe.host or "127.0.0.1",
+            "headers": dict(probe.headers),
+            "delay": probe.delay,
+            "period": probe.period,
+            "timeout": probe.timeout,
+            "successes": probe.successes,
         }
-
-
-def _retries(group: Mapping[str, Any]) -> tuple[int, float]:
-    """How often a container of a set is executed, and the pause between (Argo's `retries` counts executions)."""
-    tries = max(1, int(group.get("retries") or 1))
-    return tries, parse_duration(group["duration"]) if group.get("duration") else 0.0
-
-
-def _port(port: Any, container: Mapping[str, Any]) -> int:
-    if isinstance(port, int) or str(port).isdigit():
-        return int(port)
-    for each in container.get("ports") or ():
-        if each.get("name") == port:
-            return int(each["containerPort"])
-    raise SpecError(f"readinessProbe of '{container['name']}': there is no port '{port}'.")
 
 
 @lru_cache(maxsize=1)

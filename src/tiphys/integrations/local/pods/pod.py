@@ -10,17 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from tiphys.integrations.local.pods.folder import note_result, write_whole
-from tiphys.integrations.local.pods.orders import (
-    CANNOT_START,
-    LONGEST_RESULT,
-    ContainerEnd,
-    ContainerOrder,
-    PodOrder,
-    PodResult,
-    ProbeOrder,
-)
+from tiphys.integrations.local.pods.folder import note_result
+from tiphys.integrations.local.pods.orders import ContainerOrder, PodOrder, PodResult, ProbeOrder
 from tiphys.integrations.local.pods.processes import signal_group, signal_inside, spawn
+from tiphys.sdk.pods.containers import CANNOT_START, LONGEST_RESULT, ContainerEnd
+from tiphys.sdk.pods.files import write_whole
 
 #: Seconds after which a sandbox that has not started its program is asked again to end.
 _AGAIN = 0.02

@@ -9,7 +9,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from tiphys.integrations.local.pods.folder import remove_tree
+from tiphys.sdk.pods.files import remove_tree
 
 #: Most that one call of `rm` is given.
 _BATCH = 1024

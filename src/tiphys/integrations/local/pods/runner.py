@@ -25,10 +25,9 @@ from tiphys.engine.model import Phase
 from tiphys.errors import StackError, TiphysError
 from tiphys.integrations.local.pods.checks import check
 from tiphys.integrations.local.pods.connection import Connection, log_of_server
-from tiphys.integrations.local.pods.folder import PodFolder, pods_folder, remove_tree, runs
+from tiphys.integrations.local.pods.folder import PodFolder, pods_folder, runs
 from tiphys.integrations.local.pods.images import Image, make_shims
-from tiphys.integrations.local.pods.objects import ArtifactDrivers, Objects
-from tiphys.integrations.local.pods.orders import CANNOT_START, PodResult
+from tiphys.integrations.local.pods.orders import PodResult
 from tiphys.integrations.local.pods.placing import prepare
 from tiphys.integrations.local.pods.plan import (
     Flavour,
@@ -40,10 +39,15 @@ from tiphys.integrations.local.pods.plan import (
 )
 from tiphys.integrations.local.pods.processes import kill_marked
 from tiphys.integrations.local.pods.removing import Remover
-from tiphys.integrations.local.pods.reports import report_from_text, report_of, report_problem, report_to_text
+from tiphys.integrations.local.pods.reports import report_of
 from tiphys.integrations.local.pods.sandbox import sandboxing
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.runner import Report, Runner, Task
+from tiphys.sdk.pods.containers import CANNOT_START
+from tiphys.sdk.pods.ends import report_from_text, report_problem, report_to_text
+from tiphys.sdk.pods.files import remove_tree
+from tiphys.sdk.pods.objects import ArtifactDrivers, Objects
+from tiphys.sdk.pods.progress import read_progress
 
 #: Seconds between two looks at pods of other pod servers, and at files of progress.
 POLL, PROGRESS_POLL = 0.1, 1.0
@@ -490,7 +494,7 @@ class PodRunner(Runner):
             if job.plan is None:
                 with contextlib.suppress(Exception):
                     job.plan = make_plan(job.task, self._machine_now(), started=True)
-            progress = None if job.plan is None else read_progress(job.plan)
+            progress = None if job.plan is None else progress_of(job.plan)
             if progress is not None and progress != job.progress:
                 job.progress = progress
                 job.report(TaskProgressed(job.task.id, progress))
@@ -503,16 +507,12 @@ def usable(flavour: Flavour) -> str | None:
     return sandboxing().problem
 
 
-def read_progress(plan: Plan) -> str | None:
-    """The last line of the file of progress, if it is `n/m` with 0 ≤ n ≤ m and 0 < m (Argo's Progress.IsValid)."""
+def progress_of(plan: Plan) -> str | None:
+    """How far a pod is, if it says it."""
     try:
-        lines = Path(plan.progress_file).read_text(errors="replace").split()
-    except (OSError, TiphysError):
+        return read_progress(plan.progress_file)
+    except TiphysError:
         return None
-    done, _, total = (lines[-1] if lines else "").partition("/")
-    if not (done.isdecimal() and total.isdecimal()) or int(done) > int(total) or int(total) == 0:
-        return None
-    return f"{int(done)}/{int(total)}"
 
 
 def _is_alive_or_ended(folder: PodFolder) -> bool:

@@ -18,10 +18,10 @@ import stat
 from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from tiphys.errors import ArtifactError, SpecError
 from tiphys.integrations.local.pods.images import interpreter
+from tiphys.sdk.pods.volumes import Bind
 
 #: Folders of this machine that hold programs and what belongs to them.
 _SYSTEM = ("bin", "etc", "lib", "lib32", "lib64", "libx32", "nix", "opt", "sbin", "snap", "usr")
@@ -34,15 +34,6 @@ _ORIGINALS = "/.originals"
 _MOST_LINKS = 40
 
 
-class Mount(NamedTuple):
-    """A file or folder of this machine that appears in a container."""
-
-    source: str
-    #: Absolute and normal.
-    target: str
-    read_only: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class View:
     """The files that a container sees."""
@@ -51,7 +42,7 @@ class View:
     root: str | None
     work: str
     #: The deepest first.
-    mounts: tuple[Mount, ...] = ()
+    mounts: tuple[Bind, ...] = ()
 
     def locate(self, path: str) -> str:
         """Where a file of the container is on this machine; links are followed as the container would.
@@ -93,7 +84,7 @@ class View:
             return path
         return f"{self.root}{path}"
 
-    def mount_of(self, path: str) -> Mount | None:
+    def mount_of(self, path: str) -> Bind | None:
         """The volume that a path lies in, if any."""
         return next((each for each in self.mounts if is_within(path, each.target)), None)
 
@@ -146,9 +137,9 @@ def replaced_folder(target: str) -> str | None:
     return os.path.realpath(folder)
 
 
-def replacing_mounts(root: str, folder: str) -> tuple[Mount, Mount]:
+def replacing_mounts(root: str, folder: str) -> tuple[Bind, Bind]:
     """How a folder of the root takes the place of this machine's: the original elsewhere, and the root's own."""
-    return Mount(folder, f"{_ORIGINALS}{folder}", read_only=True), Mount(f"{root}{folder}", folder)
+    return Bind(folder, f"{_ORIGINALS}{folder}", read_only=True), Bind(f"{root}{folder}", folder)
 
 
 def replace_folder(root: str, folder: str) -> None:

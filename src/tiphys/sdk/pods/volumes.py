@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tiphys.errors import SpecError
-from tiphys.integrations.local.pods.context import PodContext
-from tiphys.integrations.local.pods.environment import field_of
-from tiphys.integrations.local.pods.objects import Objects
+from tiphys.sdk.pods.containers import containers_of
+from tiphys.sdk.pods.context import PodContext
+from tiphys.sdk.pods.environment import expand, field_of
+from tiphys.sdk.pods.objects import Objects
 
 #: Kinds that a folder of this machine can stand for.
 KINDS = (
@@ -35,6 +37,15 @@ class Volume:
     #: Whether it is a folder of the task, to be made with these files (name → content and mode).
     own: bool = False
     files: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)
+    read_only: bool = False
+
+
+class Bind(NamedTuple):
+    """A file or folder of this machine that appears in a container."""
+
+    source: str
+    #: Absolute and normal.
+    target: str
     read_only: bool = False
 
 
@@ -89,6 +100,51 @@ def resolve(
 
 
 _HINT = f"These work: {', '.join(KINDS)}."
+
+
+def mounted_volumes(
+    template: Mapping[str, Any], base: str, context: PodContext, objects: Objects, *, contents: bool
+) -> dict[str, Volume]:
+    """The volumes that a template's containers mount, by name; arguments as of `resolve`.
+
+    Raises:
+        SpecError: there is none of a name, or it cannot be had here.
+    """
+    mounted = {mount.get("name") for _, each in containers_of(template) for mount in each.get("volumeMounts") or ()}
+    if not mounted:
+        return {}
+    given = {each.get("name"): each for each in (*context.volumes, *(template.get("volumes") or ()))}
+    for name in sorted(mounted - set(given), key=str):
+        raise SpecError(
+            f"The template '{template.get('name')}' mounts the volume '{name}', which neither it nor the workflow has."
+        )
+    return {str(name): resolve(given[name], base, context, objects, contents=contents) for name in mounted}
+
+
+def binds_of(container: Mapping[str, Any], volumes: Mapping[str, Volume]) -> Iterator[Bind]:
+    """Where volumes appear in a container.
+
+    Raises:
+        SpecError: a subPath leads out of its volume.
+    """
+    for mount in container.get("volumeMounts") or ():
+        volume = volumes[mount["name"]]
+        target = posixpath.normpath(posixpath.join("/", mount.get("mountPath") or ""))
+        source = posixpath.normpath(posixpath.join(volume.source, _sub_path(mount, container)))
+        yield Bind(source, target, volume.read_only or bool(mount.get("readOnly")))
+
+
+def _sub_path(mount: Mapping[str, Any], container: Mapping[str, Any]) -> str:
+    below: str = mount.get("subPath") or ""
+    if mount.get("subPathExpr"):
+        plain = {each["name"]: str(each.get("value") or "") for each in container.get("env") or () if each.get("name")}
+        below = expand(mount["subPathExpr"], plain)
+    if below.startswith("/") or ".." in below.split("/"):
+        raise SpecError(
+            f"subPath '{below}' of the volume '{mount.get('name')}' in the container '{container['name']}' leads out "
+            "of the volume."
+        )
+    return below
 
 
 def write_files(volume: Volume) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 from tiphys._util.times import from_epoch
 from tiphys.errors import ExpressionError, SpecError
-from tiphys.integrations.docker.pods.context import PodContext
-from tiphys.integrations.docker.pods.objects import Objects
 from tiphys.lang.quantity import parse_quantity
+from tiphys.sdk.pods.context import PodContext
+from tiphys.sdk.pods.objects import Objects
 
 #: Longest `NAME=value` that the kernel passes on (MAX_ARG_STRLEN), and longest argument; bytes.
 LONGEST_STRING = 128 * 1024
@@ -32,20 +32,28 @@ _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*").fullmatch
 
 
 def environment_of(
-    container: Mapping[str, Any], *, context: PodContext, objects: Objects, template: str
+    container: Mapping[str, Any],
+    *,
+    context: PodContext,
+    objects: Objects,
+    template: str,
+    progress: str = PROGRESS_FILE,
+    image: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """What is added to the environment of a container's image.
+    """What is added to the environment of a container's image, or all of it.
 
     Args:
         container: As in the template.
         context: Of its pod.
         objects: Where ConfigMaps and Secrets are.
         template: The template as JSON, or `offloaded`.
+        progress: File for its progress, as the container sees it.
+        image: Variables of the image: they are included, and others may refer to them.
 
     Raises:
         SpecError: a ConfigMap, Secret, key or field that is referred to does not exist.
     """
-    found = {"HOSTNAME": context.pod_name}
+    found = {**(image or {}), "HOSTNAME": context.pod_name}
     for source in container.get("envFrom") or ():
         found.update(_from(source, context, objects, container["name"]))
     for variable in container.get("env") or ():
@@ -66,7 +74,7 @@ def environment_of(
         "ARGO_INCLUDE_SCRIPT_OUTPUT": "true" if context.include_result else "false",
         "ARGO_DEADLINE": _deadline(context.deadline),
         "ARGO_WORKFLOW_NAME": context.workflow,
-        "ARGO_PROGRESS_FILE": PROGRESS_FILE,
+        "ARGO_PROGRESS_FILE": progress,
     }
 
 

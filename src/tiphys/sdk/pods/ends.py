@@ -5,32 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypedDict
+from typing import Any
 
 from tiphys.engine.events import TaskFinished
 from tiphys.engine.model import Phase, Values
 from tiphys.ports.runner import Task
+from tiphys.sdk.pods.containers import ContainerEnd
 from tiphys.sdk.wire import finished_from_text, finished_to_text
 
-#: Exit code of a container whose program could not be started, as Argo's emissary has it.
-CANNOT_START = 64
-#: Most bytes of standard output that become a result; of more the last are kept, as Argo does.
-LONGEST_RESULT = 256 * 1024
 #: Exit codes after SIGKILL and SIGTERM: of a sidecar that was told to end.
 _TOLD_TO_END = (137, 143)
 _ORDER = {"init": 0, "main": 1, "sidecar": 2}
-
-
-class ContainerEnd(TypedDict):
-    """How a container ended."""
-
-    name: str
-    #: "init", "main" or "sidecar".
-    role: str
-    #: Exit code; 128 + n after signal n; None if it was never started.
-    code: int | None
-    #: What kept it from being started.
-    error: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tiphys.errors import SpecError
-from tiphys.integrations.local.pods.context import PodContext
-from tiphys.integrations.local.pods.volumes import Volume, resolve, write_files
+from tiphys.sdk.pods.context import PodContext
+from tiphys.sdk.pods.volumes import Volume, resolve, write_files
 
 CONTEXT = PodContext(namespace="ns", pod_name="p", labels={"a": "b"})
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tiphys.ports.runner import Task
+from tiphys.sdk.pods.containers import MAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,12 @@ class PodContext:
         own = {"workflow": task.workflow_uid, "node_id": task.node_id, "deadline": task.deadline}
         own["pod_name"] = f"{task.node_id}-{task.attempt}" if task.attempt else task.node_id
         return PodContext.from_json(own | {key: value for key, value in task.context.items() if value is not None})
+
+    def log_of(self, container: str, beside: str) -> str:
+        """Where a container's log is; `beside` is the beginning of its path where nobody named another place."""
+        if self.log is None:
+            return f"{beside}{container}.log"
+        return self.log if container == MAIN else f"{self.log}.{container}"
 
 
 _NAMES = tuple(PodContext.__dataclass_fields__)

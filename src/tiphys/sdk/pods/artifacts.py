@@ -10,14 +10,15 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tiphys.errors import ArtifactMissingError, SpecError
-from tiphys.integrations.docker.pods.archives import archive_of, is_tarball, pack_tar, pack_zip, unpack
-from tiphys.integrations.docker.pods.objects import ArtifactDrivers
 from tiphys.ports.artifact_store import ArtifactStore
+from tiphys.ports.runner import Task
+from tiphys.sdk.pods.archives import archive_of, is_tarball, pack_tar, pack_zip, unpack
+from tiphys.sdk.pods.objects import ArtifactDrivers
 
 #: Keys of an artifact that say where its files are, beside `raw` and our own `digest`.
 LOCATIONS = ("s3", "gcs", "azure", "oss", "hdfs", "git", "http", "artifactory", "plugin")
@@ -31,6 +32,43 @@ def has_location(artifact: Mapping[str, Any]) -> bool:
 def location_of(artifact: Mapping[str, Any]) -> str | None:
     """The key of an artifact's location in another place, if it has one."""
     return next((key for key in LOCATIONS if artifact.get(key)), None)
+
+
+def place_inputs(
+    task: Task,
+    target_of: Callable[[Mapping[str, Any]], Path | None],
+    store: ArtifactStore,
+    drivers: ArtifactDrivers,
+) -> None:
+    """Put a task's input artifacts in place.
+
+    Args:
+        task: The task.
+        target_of: The file or folder to be made of a declared artifact, or None if none is wanted.
+        store: Where artifacts are that have a digest.
+        drivers: For artifacts in other places.
+
+    Raises:
+        TiphysError: one is missing, or cannot be loaded.
+    """
+    for declared in (task.body.get("inputs") or {}).get("artifacts") or ():
+        name, optional = declared.get("name"), declared.get("optional")
+        value = task.inputs.artifacts.get(name) or (declared if has_location(declared) else None)
+        if value is None:
+            if optional:
+                continue
+            raise SpecError(f"The required input artifact '{name}' of '{task.name}' was not supplied.")
+        if isinstance(value, list):
+            raise SpecError(f"The input artifact '{name}' of '{task.name}' is a list: a loop's outputs.")
+        target = target_of(declared)
+        if target is None:
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            fetch(declared, value, target, store, drivers)
+        except ArtifactMissingError:
+            if not optional:
+                raise
 
 
 def fetch(
@@ -53,13 +91,13 @@ def fetch(
         ArtifactMissingError: there is no such artifact.
         TiphysError: it cannot be loaded, or it cannot take the place of what is there.
     """
-    wanted = archive_of(declared)
+    wanted, below = archive_of(declared), declared.get("subPath") or value.get("subPath")
     with tempfile.TemporaryDirectory(prefix=".artifact-", dir=target.parent) as scratch:
         loaded = Path(scratch, "loaded")
         packed = True
         if "digest" in value:
             kept = archive_of(value) or "tar"
-            _load(value, loaded, store, declared.get("subPath"))
+            _load(value, loaded, store, below)
             if "form" not in value or wanted == kept or (wanted is None and kept == "tar"):
                 packed = False
             elif kept != "none":
@@ -67,7 +105,7 @@ def fetch(
         elif value.get("raw") is not None:
             loaded.write_text(value["raw"].get("data") or "")
         else:
-            drivers.fetch({**value, **({"subPath": declared["subPath"]} if declared.get("subPath") else {})}, loaded)
+            drivers.fetch({**value, **({"subPath": below} if below else {})}, loaded)
         if packed and wanted in ("tar", "zip"):
             unpack(loaded, Path(scratch, "unpacked"), wanted)
             loaded = Path(scratch, "unpacked")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tiphys.errors import ArtifactError
-from tiphys.integrations.local.pods.archives import archive_of, is_tarball, pack_tar, pack_zip, unpack
+from tiphys.sdk.pods.archives import archive_of, is_tarball, pack_tar, pack_zip, unpack
 
 
 @pytest.fixture

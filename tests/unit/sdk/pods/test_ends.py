@@ -1,14 +1,16 @@
+"""What a pod's end means."""
+
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from tests.unit.integrations.docker.planning import task
+from tests.unit.sdk.pods.planning import task
 
 from tiphys.engine.events import TaskFinished
 from tiphys.engine.model import Phase, Values
-from tiphys.integrations.docker.pods.ends import (
-    ContainerEnd,
+from tiphys.sdk.pods.containers import ContainerEnd
+from tiphys.sdk.pods.ends import (
     PodDetails,
     ends_of_mains,
     exit_code,
@@ -23,6 +25,7 @@ def end(name: str, role: str, code: int | None, error: str | None = None) -> Con
     return {"name": name, "role": role, "code": code, "error": error}
 
 
+# As in argo-workflows, workflow/controller/operator_test.go: TestInferFailedReason and its neighbours.
 @pytest.mark.parametrize(
     ("ends", "daemon", "expected"),
     [
@@ -84,4 +87,5 @@ def test_reports_can_be_written_down() -> None:
 
 def test_a_problem_has_no_outputs() -> None:
     found = report_problem(task({}), Phase.ERROR, "why", at=3.0)
-    assert (found.phase, found.message, found.outputs) == (Phase.ERROR, "why", Values())
+    assert (found.phase, found.message, found.outputs, found.retryable) == (Phase.ERROR, "why", Values(), True)
+    assert report_from_text(report_to_text(found).encode()) == found

@@ -1,0 +1,17 @@
+"""How far a container is, as it says itself in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def read_progress(path: str) -> str | None:
+    """The last line of a file of progress, if it is `n/m` with 0 ≤ n ≤ m and 0 < m (Argo's Progress.IsValid)."""
+    try:
+        lines = Path(path).read_text(errors="replace").split()
+    except OSError:
+        return None
+    done, _, total = (lines[-1] if lines else "").partition("/")
+    if not (done.isdecimal() and total.isdecimal()) or int(done) > int(total) or int(total) == 0:
+        return None
+    return f"{int(done)}/{int(total)}"
