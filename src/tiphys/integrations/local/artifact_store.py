@@ -48,8 +48,9 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 _SMALL = 64 * 1024
 _MOST_MANIFESTS = 256
-#: Seconds that a tree may be out of sight while it is decided whether it was used again (see `delete`).
-_ASIDE = 0.01
+#: Seconds to wait, again and again, for a tree that may be out of sight while it is decided whether it was used again
+#: (see `delete`): usually the first look finds it, but whoever decides may be kept from going on by a busy machine.
+_ASIDE = (0.01, 0.03, 0.1, 0.3)
 
 
 class _File(NamedTuple):
@@ -194,8 +195,10 @@ class LocalArtifactStore(StackComponent, ArtifactStore):
     def open_tree(self, digest: str, *, verify: bool = True, part: str | None = None) -> AbstractContextManager[Path]:
         """The stored folder itself; of a file that stands without one, a folder that lasts as long as the context."""
         target = self._path(digest)
-        if not (os.path.isdir(target) or self.exists(digest)):
-            time.sleep(_ASIDE)
+        for seconds in _ASIDE:
+            if os.path.isdir(target) or self.exists(digest):
+                break
+            time.sleep(seconds)
         if os.path.isdir(target):
             if verify:
                 self._verify(digest, target, part)
@@ -268,10 +271,13 @@ class LocalArtifactStore(StackComponent, ArtifactStore):
 
     def _open_elsewhere(self, digest: str, name: str) -> int:
         target = self._path(digest)
-        for path in (f"{target}/{name}", f"{target}-{name}", f"{target}/{name}"):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                return os.open(path, _READ)
-            time.sleep(_ASIDE)
+        for seconds in (*_ASIDE, 0.0):
+            for path in (f"{target}/{name}", f"{target}-{name}"):
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    return os.open(path, _READ)
+            if self.exists(digest) and self._single(digest) is None:
+                break  # it is there, and has no such file
+            time.sleep(seconds)
         if self.exists(digest):
             raise ArtifactError(f"There is no file '{name}' in {self.uri(digest)}.")
         raise self._missing(digest)
