@@ -85,7 +85,7 @@ class _Cancelled:
 class _Container:
     """A container and what is known of it."""
 
-    __slots__ = ("code", "due", "error", "id", "plan", "ready", "runs", "tries")
+    __slots__ = ("asked", "code", "due", "error", "id", "plan", "ready", "runs", "tries")
 
     def __init__(self, plan: ContainerPlan) -> None:
         self.plan = plan
@@ -95,6 +95,8 @@ class _Container:
         self.code: int | None = None
         self.error: str | None = None
         self.tries = 0
+        #: When its last start was asked for; epoch seconds. What it prints is never older, as its own start may be.
+        self.asked: float | None = None
         #: When it is to be tried again, as `time.monotonic` has it.
         self.due: float | None = None
         self.ready = False
@@ -281,6 +283,7 @@ class Pod:
         try:
             if container.id is None:
                 container.id = self._engine.create(self._creation(container.plan))
+            container.asked = time.time()
             self._engine.start(container.id)
         except ServiceError as error:
             container.code, container.error = CANNOT_START, error.message
@@ -423,7 +426,7 @@ class Pod:
         """The result: one newline at the end is trimmed."""
         for container in self._mains:
             if container.plan.result and container.id is not None and container.code != CANNOT_START:
-                since = self._engine.state(container.id).started if container.tries > 1 else 0.0
+                since = container.asked or self._engine.state(container.id).started if container.tries > 1 else 0.0
                 kept = self._engine.output(container.id, since=since).removesuffix(b"\n")
                 return kept[-LONGEST_RESULT:].decode("utf-8", "replace")
         return None
