@@ -90,7 +90,13 @@ assert p().status == "completed"
 
 def test_a_pipeline_loads_no_more_than_it_needs(tmp_path: Path) -> None:
     """The expression language, the lint and the pods cost more to import than hundreds of steps to run."""
-    parts = ("tiphys.lang.expr", "tiphys.lang.sprig", "tiphys.spec.validate", "tiphys.integrations.local.pods")
+    parts = (
+        "tiphys.lang.expr",
+        "tiphys.lang.sprig",
+        "tiphys.spec.validate",
+        "tiphys.sdk.pods",
+        "tiphys.integrations.local.pods",
+    )
     script = f"{PIPELINE}\nimport sys\nprint('LOADED', *sorted(m for m in sys.modules if m.startswith({parts!r})))"
     file = tmp_path / "small.py"
     file.write_text(script)

@@ -18,7 +18,7 @@ from tests.integration.pod_desk import LONG, PodDesk, shell
 
 from tiphys.engine.events import TaskFinished, TaskReady
 from tiphys.engine.model import Phase
-from tiphys.integrations.local.pods.folder import PodFolder
+from tiphys.integrations.local.pods.folder import PodFolder, Server, in_use
 from tiphys.integrations.local.pods.processes import children_of
 from tiphys.testing.runner_contract import wait_until
 
@@ -130,6 +130,17 @@ def kill(engine: subprocess.Popen[str]) -> None:
         engine.stdout.close()
 
 
+def kill_all_of(engine: subprocess.Popen[str], folder: PodFolder) -> None:
+    """Kill an engine and its pod server, which has this pod, with its guard."""
+    server = folder.server()
+    assert server is not None
+    guard = int(Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    for pid in (engine.pid, guard, server.pid):
+        os.kill(pid, signal.SIGKILL)
+    kill(engine)
+    wait_until(lambda: not server.is_alive())
+
+
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[PodDesk]:
     """Sandboxes."""
@@ -239,13 +250,7 @@ def test_engine_and_pod_server_die_together(orphans: PodDesk) -> None:
         task = orphans.task(body, name="n0")
         folder = PodFolder(str(orphans.home), task.id)
         wait_until(folder.server)
-        server = folder.server()
-        assert server is not None
-        guard = int(Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[1])
-        for pid in (engine.pid, guard, server.pid):
-            os.kill(pid, signal.SIGKILL)
-        kill(engine)
-        wait_until(lambda server=server: not server.is_alive())
+        kill_all_of(engine, folder)
         assert orphans.runner.reattach([task], orphans.report) == set()
         wait_until(lambda mark=mark: not is_marked(f"MARK={mark}"))
         assert not folder.exists()
@@ -260,3 +265,39 @@ def test_a_pod_server_ends_when_its_engine_is_gone_and_nothing_runs(orphans: Pod
     kill(engine)
     wait_until(lambda: not server.is_alive())
     assert folder.result() is not None
+
+
+def test_the_death_of_a_pod_leaves_its_namesake_of_another_home_alone(orphans: PodDesk, tmp_path: Path) -> None:
+    other = PodDesk(tmp_path / "other", orphans.flavour)
+    body = shell("sleep 2; echo done")
+    task = other.launch(body, name="n0")
+    wait_until(PodFolder(str(other.home), task.id).server)
+    engine = start_engine(orphans.home, orphans.flavour, [body])
+    folder = PodFolder(str(orphans.home), task.id)
+    wait_until(folder.server)
+    kill_all_of(engine, folder)
+    assert orphans.runner.reattach([task], orphans.report) == set()
+    finished = other.next_report()
+    other.runner.close()
+    assert finished.outputs is not None
+    assert finished.outputs.result == "done"
+
+
+def test_a_pod_server_lives_as_long_as_what_it_was_just_starting(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    # Stands for a process that is forked, and killed before its child has become the container.
+    script = "import os, sys; from tiphys.integrations.local.pods.folder import take_lock; "
+    script += "print(take_lock(sys.argv[1]).lock, flush=True); os.fork() or sys.stdin.read(); os._exit(0)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "home")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    server = Server(process.pid, process.stdout.readline().strip())
+    process.wait()
+    assert server.is_alive()
+    assert in_use(server.lock)
+    process.stdin.close()  # the child ends
+    process.stdout.close()
+    wait_until(lambda: not server.is_alive())
+    assert not Server(process.pid, f"{server.lock}-unknown").is_alive()

@@ -75,7 +75,7 @@ class PodFacts:
         }
 
     def context(self, task: Task) -> dict[str, Any]:
-        """The context of one pod (its keys are those of `integrations.local.pods.context.PodContext`)."""
+        """The context of one pod (its keys are those of `sdk.pods.context.PodContext`)."""
         template: Mapping[str, Any] = task.body
         metadata = template.get("metadata") or {}
         return {

@@ -28,11 +28,12 @@ class Connection:
         # Many tasks may be ordered at once; the server reads between two starts.
         for each in (self.socket, theirs):
             each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        Path(pods_folder(home)).mkdir(parents=True, exist_ok=True)
+        pods = pods_folder(home)
+        Path(pods).mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         with log_of_server(home).open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  # this interpreter and our own module
-                [sys.executable, "-P", "-m", "tiphys.integrations.local.pods.server", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "tiphys.integrations.local.pods.server", str(theirs.fileno()), pods],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

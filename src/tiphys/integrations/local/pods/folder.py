@@ -2,8 +2,9 @@
 
 In `<home>/pods`, with the digest of the task's id as `<name>`:
 
-- `<name>.state`: two lines, each complete when its end is there: `<pid> <start>` of the pod server, and, when all
+- `<name>.state`: two lines, each complete when its end is there: `<pid> <lock>` of the pod server, and, when all
   containers have ended, how they did. Whoever makes the file has the task.
+- `server.<id>`: a pod server's lock: held while it runs, and by a process it is just starting.
 - `<name>/`: what containers write: a host process's working directory, or `root-<container>`, `volumes/<name>`, `work`.
 - `<name>.<container>.log`: standard output and error.
 - `<name>.report`: the report with its outputs, once they have been stored; the folder is removed then.
@@ -14,11 +15,12 @@ A trivial task makes two files and a folder: on a disk they cost as much as its 
 """
 
 # Every task pays for the calls made here, and pathlib costs several times what the system call does.
-# ruff: noqa: PTH104, PTH108, PTH120
+# ruff: noqa: PTH104, PTH108, PTH119, PTH120
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -26,20 +28,23 @@ from typing import NamedTuple
 
 from tiphys._util.ids import new_id
 from tiphys.integrations.local.pods.orders import PodResult
-from tiphys.integrations.local.task_folder import process_start
 from tiphys.sdk.pods.files import name_of, remove_tree, write_whole
+
+#: Environment variable that names a process's pod.
+MARK = "TIPHYS_POD"
+_LOCK = "server."
 
 
 class Server(NamedTuple):
     """A pod server that has a task."""
 
     pid: int
-    #: Names the process together with its pid, which another may get later.
-    start: str
+    #: Path of its lock.
+    lock: str
 
     def is_alive(self) -> bool:
-        """Whether it still runs."""
-        return bool(self.start) and process_start(self.pid) == self.start
+        """Whether it still runs, or a process that it was starting when it died has not become its container yet."""
+        return _is_held(self.lock)
 
 
 class PodFolder:
@@ -53,9 +58,13 @@ class PodFolder:
     __slots__ = ("name", "path")
 
     def __init__(self, home: str, task_id: str) -> None:
-        #: Names the task on this machine; all its processes have it in their environment.
         self.name = name_of(task_id)
         self.path = f"{pods_folder(home)}/{self.name}"
+
+    @property
+    def mark(self) -> str:
+        """Stands in the environment of all its processes, and of no other's."""
+        return f"{MARK}={self.path}"
 
     def exists(self) -> bool:
         """Whether a pod server took the task."""
@@ -64,7 +73,7 @@ class PodFolder:
     def server(self) -> Server | None:
         """The pod server that has the task, or had it."""
         lines = _state(self.path)
-        return _server(lines[0]) if lines else None
+        return _server(self.path, lines[0]) if lines else None
 
     def result(self) -> PodResult | None:
         """How the containers ended, if they did."""
@@ -117,12 +126,42 @@ def pods_folder(home: str) -> str:
 def runs(path: str) -> bool:
     """Whether a pod server works on the task of a folder."""
     lines = _state(path)
-    return len(lines) == 1 and _server(lines[0]).is_alive()
+    return len(lines) == 1 and _server(path, lines[0]).is_alive()
 
 
-def _server(line: bytes) -> Server:
-    pid, _, start = line.decode().partition(" ")
-    return Server(int(pid), start)
+def take_lock(pods: str) -> Server:
+    """Let this process be a pod server of the folder of all pods, until it ends."""
+    lock = f"{_LOCK}{new_id()}"
+    # It is left open: whatever way this process ends, the lock is gone when the last process is that could still
+    # become a container of it.
+    file = os.open(f"{pods}/{lock}", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return Server(os.getpid(), f"{pods}/{lock}")
+
+
+def in_use(path: str) -> bool:
+    """Whether an entry of the folder of all pods is a running pod server's, or of a pod that one works on."""
+    folder, _, entry = path.rpartition("/")
+    return _is_held(path) if entry.startswith(_LOCK) else runs(f"{folder}/{entry.partition('.')[0]}")
+
+
+def _is_held(lock: str) -> bool:
+    try:
+        file = os.open(lock, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def _server(path: str, line: bytes) -> Server:
+    pid, _, lock = line.decode().partition(" ")
+    return Server(int(pid), f"{os.path.dirname(path)}/{lock}")
 
 
 def _state(path: str) -> list[bytes]:
@@ -139,7 +178,7 @@ def claim(path: str, server: Server) -> None:
     Raises:
         FileExistsError: another has it.
     """
-    _append(f"{path}.state", f"{server.pid} {server.start}\n".encode(), os.O_CREAT | os.O_EXCL)
+    _append(f"{path}.state", f"{server.pid} {os.path.basename(server.lock)}\n".encode(), os.O_CREAT | os.O_EXCL)
 
 
 def note_result(path: str, result: PodResult) -> None:

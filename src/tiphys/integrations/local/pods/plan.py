@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from tiphys.errors import SpecError
 from tiphys.integrations.local.pods.environment import SEARCH, whole_environment_of
-from tiphys.integrations.local.pods.folder import PodFolder
+from tiphys.integrations.local.pods.folder import MARK, PodFolder
 from tiphys.integrations.local.pods.images import Image, find_image
 from tiphys.integrations.local.pods.orders import ContainerOrder, PodOrder, ProbeOrder
 from tiphys.integrations.local.pods.view import (
@@ -236,7 +236,7 @@ class _Maker:
             shims=self._machine.shims_seen,
             progress=f"{view.work}/progress" if plain else PROGRESS_FILE,
         )
-        env["TIPHYS_POD"] = self._folder.name
+        env[MARK] = self._folder.path
         command = self._shortened(name, [expand(each, env) for each in self._command(container)])
         before, program, folder = self._start(container, command, env, view)
         tries, pause = tries_of(self._template) if role == "main" else (1, 0.0)

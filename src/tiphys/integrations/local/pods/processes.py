@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 #: What Python ignores and programs do not expect to be ignored.
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ, signal.SIGTERM, signal.SIGUSR1)
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+#: Seconds after which a process that does not die of SIGKILL is left to itself.
+KILLING = 5.0
 _NO_INPUT = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
 
 
@@ -103,14 +106,24 @@ def kill_children() -> None:
 
 
 def kill_marked(marks: Sequence[str]) -> None:
-    """Kill every process of this user that has one of these texts in its environment."""
+    """Kill every process of this user that has one of these texts in its environment, and what they start meanwhile."""
     wanted = [mark.encode() for mark in marks]
+    deadline = time.monotonic() + KILLING
+    while _kill_with(wanted) and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def _kill_with(wanted: list[bytes]) -> bool:
+    """Kill those that are there; returns whether there was one."""
+    found = False
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                environment = (entry / "environ").read_bytes()
+                environment = (entry / "environ").read_bytes().split(b"\0")
                 if any(mark in environment for mark in wanted):
                     signal_process(int(entry.name), signal.SIGKILL)
+                    found = True
+    return found
 
 
 def _with_below(pid: int) -> Iterator[int]:

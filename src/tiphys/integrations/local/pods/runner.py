@@ -25,7 +25,7 @@ from tiphys.engine.model import Phase
 from tiphys.errors import StackError, TiphysError
 from tiphys.integrations.local.pods.checks import check
 from tiphys.integrations.local.pods.connection import Connection, log_of_server
-from tiphys.integrations.local.pods.folder import PodFolder, pods_folder, runs
+from tiphys.integrations.local.pods.folder import PodFolder, in_use, pods_folder
 from tiphys.integrations.local.pods.images import Image, make_shims
 from tiphys.integrations.local.pods.orders import PodResult
 from tiphys.integrations.local.pods.placing import prepare
@@ -131,7 +131,7 @@ class PodRunner(Runner):
         if problem is not None:
             raise StackError(f"The runner '{flavour}' cannot be used for containers here. {problem}")
         self.name = flavour
-        self._home = str(Path(home).absolute())
+        self._home = str(Path(home).resolve())
         self._flavour: Flavour = flavour
         self._store, self._drivers, self._objects = store, drivers, objects
         self._images = images or {}
@@ -246,7 +246,7 @@ class PodRunner(Runner):
             for entry in os.scandir(pods):
                 if entry.name in ("bin", "server.log") or entry.stat().st_mtime > time.time() - KEPT:
                     continue
-                if not runs(f"{pods}/{entry.name.partition('.')[0]}"):
+                if not in_use(entry.path):
                     remover.remove(entry.path)
 
     def _wake(self) -> None:
@@ -446,7 +446,7 @@ class PodRunner(Runner):
             pool = self._pool
             lost = [job for job in self._jobs.values() if job.sent and not job.watched]
         if lost:
-            kill_marked([_mark(job.folder) for job in lost])
+            kill_marked([job.folder.mark for job in lost])
         for job in lost:
             _remove_staged(job)
             result = job.folder.result()
@@ -482,7 +482,7 @@ class PodRunner(Runner):
             if pool is not None:
                 pool.submit(self._collect, job, result)
         elif not alive:
-            kill_marked([_mark(job.folder)])
+            kill_marked([job.folder.mark])
             message = f"The pod of '{job.task.name}' was lost: the process that ran it ended."
             self._fail(job, Phase.ERROR, message)
 
@@ -525,7 +525,7 @@ def _is_alive_or_ended(folder: PodFolder) -> bool:
 def _clear(folders: list[PodFolder]) -> None:
     """Do away with what a pod server left that died."""
     if folders:
-        kill_marked([_mark(folder) for folder in folders])
+        kill_marked([folder.mark for folder in folders])
         for folder in folders:
             folder.remove()
 
@@ -534,10 +534,6 @@ def _remove_staged(job: _Job) -> None:
     """Remove what was prepared for a pod and did not become its folder."""
     if job.plan is not None and job.plan.order["staged"] is not None:
         remove_tree(job.plan.order["staged"])
-
-
-def _mark(folder: PodFolder) -> str:
-    return f"TIPHYS_POD={folder.name}"
 
 
 def _ask_to_cancel(job: _Job) -> None:

@@ -1,6 +1,7 @@
 """A small process that starts containers and waits for them, so that a task costs hardly more than its own process.
 
-Started by the runner as `python -m tiphys.integrations.local.pods.server <socket>` with the descriptor inherited.
+Started by the runner as `python -m tiphys.integrations.local.pods.server <socket> <folder of all pods>`, with the
+socket's descriptor inherited.
 It is two processes: the server, single-threaded around one selector, and a guard above it that sleeps. Both are
 subreapers: what a container leaves becomes the server's child and is killed when its pod is over; if the server dies,
 its containers become the guard's children and are killed. If the client dies, the server goes on until its last pod is
@@ -28,12 +29,11 @@ from pathlib import Path
 from typing import Any
 
 from tiphys.integrations.local.messages import Unpacker, pack
-from tiphys.integrations.local.pods.folder import Server, claim
+from tiphys.integrations.local.pods.folder import MARK, Server, claim, take_lock
 from tiphys.integrations.local.pods.orders import ContainerOrder, PodOrder, PodResult, ProbeOrder
 from tiphys.integrations.local.pods.pod import Pod
 from tiphys.integrations.local.pods.probes import Probing
 from tiphys.integrations.local.pods.processes import children_of, kill_children, signal_group, signal_process
-from tiphys.integrations.local.task_folder import process_start
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -43,11 +43,12 @@ class PodServer:
 
     Args:
         client: Connected to the runner.
+        me: What it signs with.
     """
 
-    def __init__(self, client: socket.socket) -> None:
+    def __init__(self, client: socket.socket, me: Server) -> None:
         self._client = client
-        self._me = Server(os.getpid(), process_start(os.getpid()))
+        self._me = me
         self._pods: dict[str, Pod] = {}
         self._processes: dict[int, Callable[[int], None]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -211,7 +212,7 @@ class PodServer:
         self._strays = False
         strays = [pid for pid in children_of(os.getpid()) if pid not in self._processes]
         if strays:
-            running = [f"TIPHYS_POD={Path(pod.order['folder']).name}".encode() for pod in self._pods.values()]
+            running = [f"{MARK}={pod.order['folder']}".encode() for pod in self._pods.values()]
             for pid in strays:
                 with contextlib.suppress(OSError):
                     environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
@@ -253,7 +254,9 @@ def main() -> None:
         _guard(server)
     _adopt_orphans()
     os.umask(0o022)
-    PodServer(client).serve()
+    me = take_lock(sys.argv[2])
+    PodServer(client, me).serve()
+    Path(me.lock).unlink()
 
 
 if __name__ == "__main__":
