@@ -6,9 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from tiphys.integrations.local.pods.folder import PodFolder, Server, claim
+from tiphys.integrations.local.pods.folder import PodFolder, claim, pods_folder, take_lock
 from tiphys.integrations.local.pods.orders import PodResult
-from tiphys.integrations.local.task_folder import process_start
 
 
 def test_a_folder_tells_who_has_the_task(tmp_path: Path) -> None:
@@ -16,7 +15,8 @@ def test_a_folder_tells_who_has_the_task(tmp_path: Path) -> None:
     assert (folder.exists(), folder.server(), folder.result(), folder.report()) == (False, None, None, None)
     Path(folder.path).parent.mkdir(parents=True)
     assert folder.server() is None
-    me = Server(os.getpid(), process_start(os.getpid()))
+    me = take_lock(pods_folder(str(tmp_path)))
+    assert me.pid == os.getpid()
     claim(folder.path, me)
     assert folder.server() == me
     assert (me.is_alive(), folder.result()) == (True, None)
@@ -34,4 +34,4 @@ def test_a_folder_tells_who_has_the_task(tmp_path: Path) -> None:
     with Path(f"{folder.path}.state").open("a") as file:
         file.write("\n")
     assert folder.result() == result
-    assert not me._replace(start="earlier").is_alive()
+    assert not me._replace(lock=f"{me.lock}-earlier").is_alive()
