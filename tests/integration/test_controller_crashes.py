@@ -1,8 +1,8 @@
 """A controller that dies between any two of its steps: whoever takes the run up finishes it as if nothing had happened.
 
 The real controller, recorder and SQLite store; only the runner is a fake, whose world survives the crash as processes
-would. A crash is an exception that nobody catches, raised in the controller's thread before or after a commit, a launch
-or a cancellation.
+would. A crash is an exception that nobody catches, raised in the thread that works for the controller (its own, or the
+one that waits and reports the ends of tasks itself) before or after a commit, a launch or a cancellation.
 """
 
 from __future__ import annotations
@@ -48,9 +48,12 @@ class Fuse:
         self.at = at
         self.steps = 0
         self.blown = threading.Event()
+        #: Whether the waiting thread may be working for the controller just now.
+        self.steered = False
 
     def burn(self) -> None:
-        if threading.current_thread().name != "tiphys-controller":
+        own = threading.current_thread().name == "tiphys-controller"
+        if not own and not (self.steered and threading.current_thread() is threading.main_thread()):
             return
         self.steps += 1
         if self.blown.is_set() or self.steps == self.at:
@@ -84,8 +87,8 @@ class FusedStore(Store):
 class FusedRunner(FakeRunner):
     """A runner whose caller dies just before or just after a call."""
 
-    def __init__(self, world: World, fuse: Fuse) -> None:
-        super().__init__(world)
+    def __init__(self, world: World, fuse: Fuse, *, lent: bool) -> None:
+        super().__init__(world, immediate=not lent)
         self.fuse = fuse
 
     def launch(self, task: Task, report: Report) -> None:
@@ -100,19 +103,38 @@ class FusedRunner(FakeRunner):
 
 
 class Waiter:
-    """Waits as a thread that lends itself would, without tasks."""
+    """Waits as a thread that lends itself would.
 
-    def __init__(self, fuse: Fuse) -> None:
+    Args:
+        fuse: Of the controller.
+        runner: The runner whose tasks' ends this thread reports.
+    """
+
+    def __init__(self, fuse: Fuse, runner: FusedRunner) -> None:
         self.fuse = fuse
+        self.runner = runner
 
     def work(self, until: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60
-        while not (until() or self.fuse.blown.is_set()):
+        while not self.fuse.blown.is_set():
+            if not self.runner.immediate:
+                self.runner.deliver()
+            self.fuse.steered = True
+            try:
+                if until():
+                    return
+            except Crash:
+                return
+            finally:
+                self.fuse.steered = False
             assert time.monotonic() < deadline, "the run does not end"
             time.sleep(0.0005)
 
     def wake(self) -> None:
         pass
+
+    def is_free(self) -> bool:
+        return True
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +166,7 @@ def make_request() -> RunRequest:
 
 
 def carry_out(
-    home: Path, request: RunRequest, crashes: list[int], script: Script | None = None
+    home: Path, request: RunRequest, crashes: list[int], script: Script | None = None, *, lent: bool = False
 ) -> tuple[dict[str, Any], World, int]:
     """Carry a run out, dying at each of `crashes` (counted anew after each); returns what is recorded at the end."""
     home.mkdir(parents=True)
@@ -155,12 +177,12 @@ def carry_out(
         fuse = Fuse(at)
         store = FusedStore(open_store(url), fuse)
         backend = LocalBackend(store, home=home)
-        runner = FusedRunner(world, fuse)
+        runner = FusedRunner(world, fuse, lent=lent)
         controller = Controller(
             store,
             MLRecorder(backend),
             runners=lambda _name, runner=runner: runner,  # type: ignore[misc]
-            lender=Waiter(fuse),
+            lender=Waiter(fuse, runner),
             clock=SystemClock(),
             # No such process: whoever comes next finds the run abandoned.
             owner=f"{socket.gethostname()}:{999_999_000 + number}:0",
@@ -227,13 +249,14 @@ def check(found: dict[str, Any], world: World) -> None:
     assert set(world.executions.values()) == {1}
 
 
-def test_a_crash_at_any_one_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lent", [False, True])
+def test_a_crash_at_any_one_step(tmp_path: Path, lent: bool) -> None:
     request = make_request()
-    found, world, steps = carry_out(tmp_path / "calm", request, [])
+    found, world, steps = carry_out(tmp_path / "calm", request, [], lent=lent)
     check(found, world)
     assert steps >= 20
     for at in range(1, steps + 1):
-        found, world, _ = carry_out(tmp_path / f"crash-{at}", request, [at])
+        found, world, _ = carry_out(tmp_path / f"crash-{at}", request, [at], lent=lent)
         check(found, world)
 
 

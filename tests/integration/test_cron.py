@@ -53,6 +53,9 @@ class Waiter:
     def wake(self) -> None:
         pass
 
+    def is_free(self) -> bool:
+        return True
+
 
 class Hands(Clock):
     """A clock that a test sets."""

@@ -1,8 +1,11 @@
-"""The controller: one thread around a queue.
+"""The controller: a queue, and one thread at a time that works on it.
 
 It takes what is in the queue, tells the machines, writes what changed and what is to be done in one transaction (group
 commit), and only then has it done. A process that dies at any instant loses nothing: the next owner reads the workflow
 from the store, asks the runners which tasks still run, and launches the others again under their old ids.
+
+The thread is the controller's own, or one that waits for a workflow and carries out its steps: that one takes the end
+of a step through itself and goes on with the next. Two threads that wake each other cost more than all the rest.
 """
 
 from __future__ import annotations
@@ -10,11 +13,15 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 from tiphys.controller.locks import Grant, granted, release
 from tiphys.controller.owner import is_alive
+from tiphys.controller.signals import deferred_signals
 from tiphys.controller.timers import Timers
 from tiphys.controller.work import Orders, Work
 from tiphys.engine.commands import Cancel
@@ -59,6 +66,9 @@ class Lender(Protocol):
     def wake(self) -> None:
         """Have lent threads look at their `until` again."""
 
+    def is_free(self) -> bool:
+        """Whether the calling thread carries out no task: nobody interrupts it."""
+
 
 def _event_of(wish: WorkflowRequest) -> Event:
     if wish.operation is WorkflowOperation.SUSPEND:
@@ -84,6 +94,10 @@ class _Watch:
         self.watcher = watcher
         #: Whether the controller has shown it the nodes; a workflow that ended before is shown from the store.
         self.attached = False
+
+
+#: A workflow's uid, and what it is told; None has the controller's thread look at its timers.
+_Item = tuple[str, Event | _Watch | None]
 
 
 class Controller(EngineHost):
@@ -114,18 +128,23 @@ class Controller(EngineHost):
         self._find_runner = runners
         self._lender = lender
         self._clock = clock
-        self._queue: queue.SimpleQueue[tuple[str, Event | _Watch] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        #: Held by the thread that works on events; all that follows up to `_wishes` is touched by that one alone.
+        self._helm = threading.Lock()
         self._timers = Timers()
         self._works: dict[str, Work] = {}
         self._runners: dict[str, Runner] = {}
-        self._completions: dict[str, _Completion] = {}
-        #: Touched by the controller's thread alone.
         self._watchers: dict[str, list[Watcher]] = {}
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
         self._next_poll = 0.0
+        #: When the controller's own thread looks up at the latest.
+        self._wakes_at: float | None = None
         #: Requests that were read and are being granted: id → workflow.
         self._wishes: dict[str, str] = {}
+        #: Waiting thread → the reports of the tasks that it carried out itself.
+        self._lent: dict[int, deque[_Item]] = {}
+        self._completions: dict[str, _Completion] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
 
     # What others ask for -----------------------------------------------------------------------------------------
 
@@ -180,7 +199,8 @@ class Controller(EngineHost):
         if watch is not None:
             self._queue.put((uid, watch))
         try:
-            self._lender.work(completion.event.is_set)
+            with self._lending() as own:
+                self._lender.work(partial(self._is_over, completion, own))
         except KeyboardInterrupt:
             self._queue.put((uid, ShutdownRequested("Terminate", "interrupted by the user")))
             completion.event.wait(GRACE)
@@ -213,47 +233,108 @@ class Controller(EngineHost):
                 self._thread.start()
 
     def _report(self, event: TaskFinished | TaskReady | TaskProgressed) -> None:
-        self._queue.put((event.task_id.partition("/")[0], event))
+        item = event.task_id.partition("/")[0], event
+        own = self._lent.get(threading.get_ident())
+        if own is not None:
+            own.append(item)
+        else:
+            self._queue.put(item)
 
     def _run(self) -> None:
-        while True:
-            batch = self._take()
-            if batch is None:
-                return
-            if batch:
-                self._process(batch)
+        go_on = True
+        while go_on:
+            items, go_on = self._take()
+            with self._helm:
+                batch = self._due(items)
+                if batch:
+                    self._process(batch)
 
-    def _take(self) -> list[tuple[str, Event]] | None:
-        """The events that are there, waiting for at least one, a timer, or the next poll; None to end."""
-        now = self._clock.now()
-        due = self._timers.next_due()
-        wake_at = min(due, self._next_poll) if due is not None else self._next_poll
-        timeout = max(0.0, wake_at - now) if self._works else None
-        batch: list[tuple[str, Event]] = []
+    def _take(self) -> tuple[list[_Item], bool]:
+        """What is there, waiting for something, a timer, or the next poll; whether to go on after that."""
+        with self._helm:
+            due = self._timers.next_due()
+            self._wakes_at = min(due, self._next_poll) if due is not None else self._next_poll
+            if not self._works:
+                self._wakes_at = None
+            timeout = None if self._wakes_at is None else max(0.0, self._wakes_at - self._clock.now())
+        items: list[_Item] = []
         try:
             item = self._queue.get(timeout=timeout)
-            while True:
-                if item is None:
-                    if not batch:
-                        return None
-                    self._queue.put(None)  # what was asked before the end is done first
-                    break
-                uid, what = item
-                if isinstance(what, _Watch):
-                    self._attach(uid, what)
-                else:
-                    batch.append((uid, what))
-                if len(batch) >= BATCH:
-                    break
+            while item is not None:
+                items.append(item)
+                if len(items) >= BATCH:
+                    return items, True
                 item = self._queue.get_nowait()
         except queue.Empty:
-            pass
+            return items, True
+        return items, False
+
+    def _due(self, items: Iterable[_Item]) -> list[tuple[str, Event]]:
+        """The events among what was taken, and those that are due."""
+        batch: list[tuple[str, Event]] = []
+        for uid, what in items:
+            if isinstance(what, _Watch):
+                self._attach(uid, what)
+            elif what is not None:
+                batch.append((uid, what))
         now = self._clock.now()
         batch += [(uid, TimerFired(key)) for uid, key in self._timers.take_due(now)]
         if now >= self._next_poll:
             batch += self._poll()
             self._next_poll = now + POLL
         return batch
+
+    @contextmanager
+    def _lending(self) -> Iterator[deque[_Item]]:
+        """While the calling thread waits for a workflow: what it reports itself is for `_is_over`."""
+        thread = threading.get_ident()
+        outer = self._lent.pop(thread, None)
+        own: deque[_Item] = deque()
+        if self._lender.is_free():
+            self._lent[thread] = own
+        try:
+            yield own
+        finally:
+            self._lent.pop(thread, None)
+            if outer is not None:
+                self._lent[thread] = outer
+            self._pass_on(own)
+
+    def _is_over(self, completion: _Completion, own: deque[_Item]) -> bool:
+        """Whether a workflow has ended, once what the waiting thread has to report is worked on."""
+        if own:
+            self._steer(own)
+        return completion.event.is_set()
+
+    def _steer(self, own: deque[_Item]) -> None:
+        """Work on what the calling thread has to report, unless another thread is at it."""
+        if not self._queue.empty():  # then the controller's thread is about to, and takes all at once
+            self._pass_on(own)
+            return
+        with deferred_signals():
+            if self._helm.acquire(blocking=False):
+                try:
+                    while own:
+                        self._try(self._due(own.popleft() for _ in range(len(own))))
+                    due = self._timers.next_due()
+                    if due is not None and self._wakes_at is not None and due < self._wakes_at:
+                        self._queue.put(("", None))
+                finally:
+                    self._helm.release()
+            else:
+                self._pass_on(own)
+
+    def _pass_on(self, own: deque[_Item]) -> None:
+        while own:
+            self._queue.put(own.popleft())
+
+    def _try(self, batch: Sequence[tuple[str, Event]]) -> None:
+        """Carry a batch through, or leave it to the controller's own thread, which can wait."""
+        try:
+            self._commit(batch)
+        except Exception:  # noqa: BLE001  it comes up again there, and is told of
+            for item in self._drop(batch):
+                self._queue.put(item)
 
     def _attach(self, uid: str, watch: _Watch) -> None:
         if uid not in self._completions:

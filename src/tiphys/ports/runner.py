@@ -29,7 +29,7 @@ Report = Callable[[TaskFinished | TaskReady | TaskProgressed], None]
 
 
 class Runner(ABC):
-    """Carries tasks out. All methods are called from the controller's thread and return at once."""
+    """Carries tasks out. The controller calls all methods, in one thread at a time; they return at once."""
 
     #: As in settings, on the command line and in a run's record.
     name: str

@@ -132,7 +132,7 @@ class FakeRunner(Runner):
 
     def deliver(self, count: int | None = None) -> int:
         """Report tasks that ended, at most `count` of them; returns how many."""
-        due = [task_id for task_id in self._reports if task_id in self.world.ended][:count]
+        due = [task_id for task_id in list(self._reports) if task_id in self.world.ended][:count]
         for task_id in due:
             self._reports.pop(task_id)(self.world.ended[task_id])
         return len(due)

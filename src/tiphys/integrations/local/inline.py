@@ -197,6 +197,10 @@ class InlineRunner(Runner):
         with self._lock:
             self._wake_lent()
 
+    def is_free(self) -> bool:
+        """Whether the calling thread carries out no task."""
+        return threading.get_ident() not in self._stacks
+
     def _wake_lent(self) -> None:
         for seat in self._lent:
             seat.mailbox.put(None)
