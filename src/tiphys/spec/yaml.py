@@ -133,6 +133,11 @@ def _key(value: Any, node: yaml.Node) -> str:
     raise ConstructorError(None, None, "a key must be a scalar", node.start_mark)
 
 
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """Several lines stand as they are, where YAML can write them so."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
 def _install() -> None:
     for class_ in (_Loader, _Dumper):
         class_.add_implicit_resolver("tag:yaml.org,2002:bool", _BOOL, list("yYnNtTfFoO"))
@@ -145,6 +150,7 @@ def _install() -> None:
     _Loader.add_constructor("tag:yaml.org,2002:bool", _construct_bool)
     _Loader.add_constructor("tag:yaml.org,2002:timestamp", _construct_text)
     _Loader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
+    _Dumper.add_representer(str, _represent_text)
 
 
 _install()
