@@ -66,8 +66,10 @@ class TaskProgressed:
     """A task tells how far it is."""
 
     task_id: str
-    #: "n/m".
-    progress: str
+    #: "n/m"; "" says nothing new.
+    progress: str = ""
+    #: For people; "" says nothing new.
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

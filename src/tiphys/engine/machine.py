@@ -356,9 +356,12 @@ class Machine:
 
     def _handle_progress(self, event: TaskProgressed) -> None:
         node = self._launched(event.task_id)
-        if node is not None and node.progress != event.progress:
-            node.progress = event.progress
-            self._core.put(node, f"progress {event.progress}")
+        if node is None:
+            return
+        progress, message = event.progress or node.progress, event.message or node.message
+        if (progress, message) != (node.progress, node.message):
+            node.progress, node.message = progress, message
+            self._core.put(node, f"progress {progress}")
 
     def _handle_granted(self, event: LocksGranted) -> None:
         core = self._core

@@ -82,6 +82,18 @@ def test_progress(drive: type[Drive]) -> None:
     assert run.end("b") == ["finish"]
 
 
+def test_what_a_task_tells_beside_its_progress() -> None:
+    run = Drive(flow({"name": "a"}))
+    run.handle(TaskProgressed(run.task("a").id, "1/2", "half of it"))
+    run.handle(TaskProgressed(run.task("a").id, "2/2"))
+    assert (run.node("a").progress, run.node("a").message) == ("2/2", "half of it")
+
+    run.handle(TaskProgressed(run.task("a").id, message="all of it"))
+    assert (run.node("a").progress, run.node("a").message) == ("2/2", "all of it")
+    run.end("a")
+    assert run.node("a").message == ""
+
+
 def test_the_same_progress_again_changes_nothing() -> None:
     run = Drive(flow({"name": "a"}))
     told = TaskProgressed(run.task("a").id, "1/2")
