@@ -38,6 +38,8 @@ class PodContext:
     deadline: float | None = None
     #: Seconds between SIGTERM and SIGKILL for sidecars (`terminationGracePeriodSeconds`).
     grace: float = 30.0
+    #: File that those who need the pod hold (`integrations.local.pods.leash`): it ends when nobody does any more.
+    leash: str | None = None
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> PodContext:

@@ -64,6 +64,8 @@ class PodOrder(TypedDict):
     staged: str | None
     #: Seconds that sidecars have between SIGTERM and SIGKILL.
     grace: float
+    #: File that is held by those who need the pod, which ends when nobody does; None: it ends when it is told to.
+    leash: str | None
     #: Whether it is to be told when all containers are ready.
     daemon: bool
     containers: list[ContainerOrder]

@@ -128,6 +128,7 @@ def make_plan(task: Task, machine: Machine, *, started: bool = False) -> Plan:
         "folder": folder.path,
         "staged": None,
         "grace": context.grace,
+        "leash": context.leash,
         "daemon": bool(template.get("daemon")),
         "containers": orders,
     }

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from tiphys.integrations.local.pods.folder import note_result
+from tiphys.integrations.local.pods.leash import is_held
 from tiphys.integrations.local.pods.orders import ContainerOrder, PodOrder, PodResult, ProbeOrder
 from tiphys.integrations.local.pods.processes import signal_group, signal_inside, spawn
 from tiphys.sdk.pods.containers import CANNOT_START, LONGEST_RESULT, ContainerEnd
@@ -18,6 +19,8 @@ from tiphys.sdk.pods.files import write_whole
 
 #: Seconds after which a sandbox that has not started its program is asked again to end.
 _AGAIN = 0.02
+#: Seconds between looks at a leash. It must be found free twice: whoever takes a pod over has that long.
+_LEASH_LOOK = 0.5
 #: Bytes of a pipe that are read at once.
 _CHUNK = 1 << 16
 
@@ -95,6 +98,8 @@ class Pod:
 
     def begin(self) -> None:
         """Start what can be started."""
+        if self.order["leash"] is not None:
+            self._look_after(self.order["leash"], free=False)
         self._advance()
 
     def cancel(self, grace: float) -> None:
@@ -103,6 +108,16 @@ class Pod:
             self._cancelled = self._stopping = True
             self._stop(self._all, grace)
             self._advance()
+
+    def _look_after(self, leash: str, *, free: bool) -> None:
+        """End the pod when nobody needs it any more; `free` says whether nobody did at the last look."""
+        if self._stopping:
+            return
+        held = is_held(leash)
+        if free and not held:
+            self.cancel(self.order["grace"])
+        else:
+            self._host.after(_LEASH_LOOK, lambda: self._look_after(leash, free=not held))
 
     def _advance(self) -> None:
         """Start what can be started now, and see whether all is over."""

@@ -27,6 +27,7 @@ from tiphys.integrations.local.pods.checks import check
 from tiphys.integrations.local.pods.connection import Connection, log_of_server
 from tiphys.integrations.local.pods.folder import PodFolder, in_use, pods_folder
 from tiphys.integrations.local.pods.images import Image, make_shims
+from tiphys.integrations.local.pods.leash import is_held
 from tiphys.integrations.local.pods.orders import PodResult
 from tiphys.integrations.local.pods.placing import prepare
 from tiphys.integrations.local.pods.plan import (
@@ -100,6 +101,11 @@ class _Job:
         #: Whether it was told that it is ready.
         self.notified = False
         self.progress = ""
+
+    def is_needed(self) -> bool:
+        """Whether somebody holds the pod's leash."""
+        leash = self.task.context.get("leash")
+        return leash is not None and is_held(leash)
 
 
 class PodRunner(Runner):
@@ -203,16 +209,19 @@ class PodRunner(Runner):
         return found
 
     def close(self) -> None:
-        """End what runs: no process is left."""
+        """End what runs: no process is left, but for pods whose leash somebody holds: they are theirs from now on."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            running = list(self._jobs)
+            left = {task_id for task_id, job in self._jobs.items() if job.is_needed()}
+            running = [task_id for task_id in self._jobs if task_id not in left]
         for task_id in running:
             self.cancel(task_id, CLOSING_GRACE)
         with self._lock:
-            self._changed.wait_for(lambda: not self._jobs, CLOSING_GRACE + 10)
+            self._changed.wait_for(lambda: self._jobs.keys() <= left, CLOSING_GRACE + 10)
+            for task_id in left:
+                self._jobs.pop(task_id, None)
             connection, self._connection = self._connection, None
         if self._pool is not None:
             self._pool.shutdown()
@@ -221,7 +230,10 @@ class PodRunner(Runner):
             self._listener.join(5)
         if connection is not None:
             connection.disconnect()
-            connection.wait()
+            if left:
+                threading.Thread(target=connection.wait, name="tiphys-pods-reaper", daemon=True).start()
+            else:
+                connection.wait()
         self._wake_in.close()
         self._wake_out.close()
         for folder in self._reported:
