@@ -97,6 +97,13 @@ class ExecutorPlugin(Spec):
     spec: ExecutorPluginSpec | None = None
 
 
+class ExecutorPluginManifest(ExecutorPlugin):
+    """A plugin as an object of its own: what its author writes."""
+
+    api_version: str | None = "argoproj.io/v1alpha1"
+    kind: str | None = "ExecutorPlugin"
+
+
 class WorkflowSpec(Spec):
     """Definition of a workflow."""
 

@@ -116,6 +116,13 @@ def test_every_part_of_a_template_is_looked_at() -> None:
     ]
 
 
+@pytest.mark.parametrize("runner", ["sandbox", "container"])
+def test_the_container_of_a_plugin_is_looked_at(runner: str) -> None:
+    container = {"image": "i", "ports": [{"containerPort": 1}], "resources": {"limits": {"cpu": 1}}}
+    plugin = {"metadata": {"name": "p"}, "spec": {"sidecar": {"container": container}}}
+    assert ignored_fields({"executorPlugins": [plugin]}, runner=runner) == ["spec.executorPlugins.p.resources"]
+
+
 def test_real_containers_heed_more() -> None:
     container = {
         "resources": {"limits": {"cpu": 1}},

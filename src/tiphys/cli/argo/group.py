@@ -34,6 +34,7 @@ ENTRIES = {
     "cron": Entry(f"{_HERE}.cron:cron", "Manage cron workflows.", _STORED),
     "sync": Entry(f"{_HERE}.sync:sync", "Manage limits of semaphores.", _STORED),
     "archive": Entry(f"{_HERE}.archive:archive", "Manage the workflow archive.", _STORED),
+    "executor-plugin": Entry(f"{_HERE}.executor_plugin:group", "Manage executor plugins.", "Other"),
     "controller": Entry(f"{_HERE}.controller:controller", "Run schedules, take up workflows, clean up.", "Other"),
     "metrics": Entry(f"{_HERE}.metrics:metrics", "Print custom metrics as Prometheus reads them.", "Other"),
     "convert": Entry(f"{_HERE}.convert:convert", "Convert manifests from old spellings to the current ones.", "Other"),

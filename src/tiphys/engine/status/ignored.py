@@ -10,9 +10,9 @@ from typing import Any
 
 #: Where a workflow's pods are placed and what they are given there; fields of its specification.
 _SPEC = (
-    "affinity", "automountServiceAccountToken", "dnsConfig", "dnsPolicy", "executor", "executorPlugins", "hostAliases",
-    "hostNetwork", "imagePullSecrets", "nodeSelector", "podDisruptionBudget", "podPriorityClassName", "podResources",
-    "podSpecPatch", "resourceClaims", "schedulerName", "securityContext", "tolerations",
+    "affinity", "automountServiceAccountToken", "dnsConfig", "dnsPolicy", "executor", "hostAliases", "hostNetwork",
+    "imagePullSecrets", "nodeSelector", "podDisruptionBudget", "podPriorityClassName", "podResources", "podSpecPatch",
+    "resourceClaims", "schedulerName", "securityContext", "tolerations",
 )  # fmt: skip
 #: The same of one template.
 _TEMPLATE = (
@@ -42,6 +42,11 @@ def ignored_fields(
         runner: What carries the leaves out.
     """
     found = [f"spec.{name}" for name in _SPEC if spec.get(name)]
+    for plugin in spec.get("executorPlugins") or ():
+        name = (plugin.get("metadata") or {}).get("name")
+        container = ((plugin.get("spec") or {}).get("sidecar") or {}).get("container") or {}
+        # It is a process of this machine whatever the runner.
+        found += _set_fields(f"spec.executorPlugins.{name}", container, _CONTAINER, runner="")
     defaults = spec.get("templateDefaults")
     if defaults:
         found += _of_template("templateDefaults", defaults, runner)

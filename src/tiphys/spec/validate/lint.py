@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from tiphys.spec.kubernetes import ConfigMap
 from tiphys.spec.library import ClusterWorkflowTemplate, CronWorkflow, WorkflowEventBinding, WorkflowTemplate
 from tiphys.spec.problems import Problem
 from tiphys.spec.reading import Document
+from tiphys.spec.validate.executor_plugins import check_config_map
 from tiphys.spec.validate.fields import check_fields
 from tiphys.spec.validate.findings import Findings, Place
 from tiphys.spec.validate.schedules import check_cron_workflow, check_event_binding
@@ -42,6 +44,8 @@ def validate(
         check_cron_workflow(found, library, findings, strict=strict)
     elif isinstance(found, WorkflowEventBinding):
         check_event_binding(found, library, findings)
+    elif isinstance(found, ConfigMap):
+        check_config_map(found, findings, strict=strict)
     elif isinstance(found, Workflow | WorkflowTemplate | ClusterWorkflowTemplate):
         check_object_name(found.metadata, _KIND_NAMES[type(found)], findings)
         subject = Subject(

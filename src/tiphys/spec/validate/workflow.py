@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from tiphys.spec.validate.arguments import check_arguments, check_supply
 from tiphys.spec.validate.artifacts import check_location
 from tiphys.spec.validate.calls import EXIT_HOOK, check_hook_map, check_on_exit, resolve_name
 from tiphys.spec.validate.context import Context
+from tiphys.spec.validate.executor_plugins import check_executor_plugin
 from tiphys.spec.validate.findings import Findings, Place
 from tiphys.spec.validate.globals import workflow_scope
 from tiphys.spec.validate.names import MAX_OBJECT_NAME, check_names, field_name, is_object_name
@@ -29,7 +29,7 @@ from tiphys.spec.validate.scope import Scope
 from tiphys.spec.validate.stored import Base, Library, base_of, find_stored
 from tiphys.spec.validate.template import check_template
 from tiphys.spec.validate.values import check_duration, check_whole, check_word
-from tiphys.spec.workflow import ExecutorPlugin, PodGC, WorkflowSpec
+from tiphys.spec.workflow import PodGC, WorkflowSpec
 
 _POD_GC = ("OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess")
 _ARTIFACT_GC = ("Never", "OnWorkflowCompletion", "OnWorkflowDeletion")
@@ -192,7 +192,8 @@ def _check_settings(spec: WorkflowSpec, place: Place, findings: Findings) -> Non
     check_pod_resources(spec.pod_resources, place.field("podResources"), findings)
     check_synchronization(spec.synchronization, place.field("synchronization"), findings)
     check_metrics(spec.metrics, place.field("metrics"), findings)
-    _check_executor_plugins(spec.executor_plugins or (), place, findings)
+    for number, plugin in enumerate(spec.executor_plugins or ()):
+        check_executor_plugin(plugin, place.item("executorPlugins", number), findings)
     if spec.template_defaults is not None and spec.template_defaults.archive_location is not None:
         at = place.field("templateDefaults", "archiveLocation")
         check_location(spec.template_defaults.archive_location, at, findings)
@@ -218,22 +219,3 @@ def _check_label_selector(selector: Loose | None, place: Place, findings: Findin
         elif (operator in ("In", "NotIn")) != bool(requirement.get("values")):
             expected = "must have values" if operator in ("In", "NotIn") else "must not have values"
             findings.error(at, f"invalid: {operator} {expected}")
-
-
-def _check_executor_plugins(plugins: Iterable[ExecutorPlugin], place: Place, findings: Findings) -> None:
-    for number, plugin in enumerate(plugins):
-        at = place.item("executorPlugins", number)
-        if not (plugin.metadata and plugin.metadata.name):
-            findings.error(at, "executor plugin metadata name is mandatory")
-        sidecar = plugin.spec.sidecar if plugin.spec else None
-        container = sidecar.container if sidecar else None
-        resources = (container and container.resources) or {}
-        needed = {
-            "at least one port is mandatory": container and container.ports,
-            "resources requests are mandatory": resources.get("requests") is not None,
-            "resources limits are mandatory": resources.get("limits") is not None,
-            "security context is mandatory": container and container.security_context is not None,
-        }
-        for message, given in needed.items():
-            if not given:
-                findings.error(at, message)

@@ -62,7 +62,18 @@ def plugins(*, name: str | None = "p", **container_: Any) -> Json:
     )
 
 
+def installed(text: str) -> Json:
+    """A ConfigMap that installs a plugin."""
+    labels = {"workflows.argoproj.io/configmap-type": "ExecutorPlugin"}
+    metadata = {"name": "p-executor-plugin", "labels": labels}
+    return {"kind": "ConfigMap", "metadata": metadata, "data": {"sidecar.container": text}}
+
+
+PLUGIN = "{image: x, ports: [{containerPort: 1}], securityContext: {}, resources: {requests: {}, limits: {}}}"
+
 GOOD: dict[str, Json] = {
+    "installed plugin": installed(PLUGIN),
+    "ConfigMap that is no plugin": {"kind": "ConfigMap", "data": {"sidecar.container": "[no: container"}},
     "image by default": workflow(container(container={}), templateDefaults={"container": {"image": "x"}}),
     "image of a script by default": workflow(
         {"name": "work", "script": {"source": "x"}}, templateDefaults={"script": {"image": "x"}}
@@ -290,6 +301,11 @@ BAD: dict[str, tuple[Json, str, str]] = {
         "executor plugin metadata name is mandatory",
     ),
     "plugin without a port": (plugins(ports=[]), "spec.executorPlugins[0]", "at least one port is mandatory"),
+    "plugin with a port without a number": (
+        plugins(ports=[{"name": "http"}]),
+        "spec.executorPlugins[0]",
+        "the first port needs a containerPort",
+    ),
     "plugin without requests": (
         plugins(resources={"limits": {}}),
         "spec.executorPlugins[0]",
@@ -304,6 +320,19 @@ BAD: dict[str, tuple[Json, str, str]] = {
         plugins(securityContext=None),
         "spec.executorPlugins[0]",
         "security context is mandatory",
+    ),
+    "installed plugin without a port": (
+        installed(PLUGIN.replace("containerPort: 1", "")),
+        "data.sidecar.container",
+        "the first port needs a containerPort",
+    ),
+    "installed plugin that is not YAML": (installed("[a: b"), "data.sidecar.container", "YAML"),
+    "installed plugin that is no object": (installed("[]"), "data.sidecar.container", "an object, not list"),
+    "installed plugin of the wrong type": (installed("{ports: 1}"), "data.sidecar.container", "ports"),
+    "installed plugin with an unknown field": (
+        installed(PLUGIN.replace("image", "imgae")),
+        "data.sidecar.container.imgae",
+        "did you mean 'image'?",
     ),
     "unknown field": (workflow(WORK, entryPoint="x"), "spec.entryPoint", "did you mean 'entrypoint'?"),
     "unknown field of metadata": (workflow(WORK, metadata={"lables": {}}), "metadata.lables", "did you mean 'labels'?"),
