@@ -125,21 +125,28 @@ def _leaf_runner(kind: str, *, runner: str, backend: LocalBackend) -> Runner:
         return ArtifactDrivers(secret, backend.home / "repository")
 
     store = as_artifact_store(backend.stacks.component(ComponentType.ARTIFACT_STORE))
+    flavour: Literal["sandbox", "process"] = "process" if runner == "process" else "sandbox"
+
+    def pods() -> Runner:
+        from tiphys.integrations.local.pods.runner import PodRunner
+
+        return PodRunner(backend.home, flavour=flavour, store=store, objects=backend.objects, drivers=drivers)
+
     if kind not in POD_KINDS:
+        from tiphys.integrations.local.agents.plugin_host import PluginHost
         from tiphys.integrations.local.agents.runner import AgentRunner
         from tiphys.services.workflows.resource_actions import ResourceActions
 
         actions = ResourceActions(backend.objects, backend.workflows, runner=runner)
-        return AgentRunner(actions=actions, secrets=backend.objects.secret, store=store, sources=drivers)
+        plugins = PluginHost(backend.home, flavour=flavour, pods=pods)
+        secrets = backend.objects.secret
+        return AgentRunner(actions=actions, secrets=secrets, store=store, sources=drivers, plugins=plugins)
     if runner == "container":
         make = load("tiphys.integrations.docker.runner:ContainerRunner")
         settings = load("tiphys.integrations.docker.engine:settings_from")(os.environ)
         made: Runner = make(backend.home, store=store, objects=backend.objects, drivers=drivers, settings=settings)
         return made
-    from tiphys.integrations.local.pods.runner import PodRunner
-
-    flavour: Literal["sandbox", "process"] = "sandbox" if runner == "sandbox" else "process"
-    return PodRunner(backend.home, flavour=flavour, store=store, objects=backend.objects, drivers=drivers)
+    return pods()
 
 
 def close_backends(home: Path) -> None:

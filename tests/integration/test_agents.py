@@ -20,10 +20,11 @@ from tiphys.engine.events import TaskFinished
 from tiphys.engine.model import Phase, Reason, Values, WorkflowState
 from tiphys.errors import ConflictError
 from tiphys.integrations.local.agents import http as http_module
+from tiphys.integrations.local.agents.plugin_host import PluginHost
 from tiphys.integrations.local.agents.runner import AgentRunner
 from tiphys.integrations.local.artifact_store import LocalArtifactStore
 from tiphys.integrations.local.config import LocalArtifactStoreConfig
-from tiphys.ports.runner import Task
+from tiphys.ports.runner import Runner, Task
 from tiphys.ports.store import WorkflowBatch
 from tiphys.records.base import Query
 from tiphys.records.workflows import WorkflowRequest
@@ -46,6 +47,10 @@ class NoSources:
         raise AssertionError(artifact)
 
 
+def no_pods() -> Runner:
+    raise AssertionError
+
+
 class Agency:
     """A runner over a database, with an engine that does nothing."""
 
@@ -59,6 +64,7 @@ class Agency:
             secrets=self.backend.objects.secret,
             store=LocalArtifactStore(name="s", config=LocalArtifactStoreConfig(path=str(home / "artifacts"))),
             sources=lambda _: NoSources(),
+            plugins=PluginHost(home, flavour="process", pods=no_pods),
         )
         self.reports: queue.SimpleQueue[TaskFinished] = queue.SimpleQueue()
         self.launched = 0

@@ -73,9 +73,10 @@ class PodFacts:
             "volumes": [*(spec.get("volumes") or []), *claimed_volumes(row.name, spec)],
             "archive_logs": bool(spec.get("archiveLogs")),
         }
+        self._plugins = spec.get("executorPlugins") or []
 
     def context(self, task: Task) -> dict[str, Any]:
-        """The context of one pod (its keys are those of `sdk.pods.context.PodContext`)."""
+        """The context of one pod (its keys are those of `sdk.pods.context.PodContext`), or of a plugin's template."""
         template: Mapping[str, Any] = task.body
         metadata = template.get("metadata") or {}
         return {
@@ -90,6 +91,7 @@ class PodFacts:
                 "workflows.argoproj.io/node-id": task.node_id,
             },
             "log": f"{self._logs}/{task.node_id}",
+            **({"executor_plugins": self._plugins} if "plugin" in template else {}),
         }
 
 

@@ -16,12 +16,13 @@ from tiphys.engine.events import TaskFinished
 from tiphys.engine.model import Values
 from tiphys.errors import AlreadyExistsError, ConflictError, NotFoundError, SpecError
 from tiphys.integrations.local.agents.answers import Answer
+from tiphys.integrations.local.agents.plugin_host import PluginHost
 from tiphys.integrations.local.agents.resource import carry_out
 from tiphys.integrations.local.agents.runner import AgentRunner
 from tiphys.integrations.local.artifact_store import LocalArtifactStore
 from tiphys.integrations.local.config import LocalArtifactStoreConfig
 from tiphys.lang.selectors import parse_selector
-from tiphys.ports.runner import Task
+from tiphys.ports.runner import Runner, Task
 from tiphys.sdk.pods.context import PodContext
 
 LONG = 60.0
@@ -122,10 +123,15 @@ class FakeSources:
         return sorted(key for key in self.files if key.startswith(artifact["s3"].get("key") or ""))
 
 
+def no_pods() -> Runner:
+    raise AssertionError("no plugin is to be started")
+
+
 class Agency:
     """All that agents need, and a runner over it."""
 
     def __init__(self, home: Path) -> None:
+        self.home = home
         self.cluster = FakeCluster()
         self.sources = FakeSources()
         self.store = LocalArtifactStore(name="s", config=LocalArtifactStoreConfig(path=str(home / "artifacts")))
@@ -140,6 +146,7 @@ class Agency:
             secrets=lambda namespace, name: self.secrets.get(name) if namespace == "argo" else None,
             store=self.store,
             sources=lambda _: self.sources,
+            plugins=PluginHost(self.home, flavour="process", pods=no_pods),
             **rest,
         )
         yield runner

@@ -84,8 +84,7 @@ def test_a_deadline_ends_the_wait_and_says_what_for(agency: Agency) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"plugin": {"hello": {}}}, "is of the plugin 'hello', and there is no such executor plugin here"),
-        ({"suspend": {}}, "is not one of http, data and resource"),
+        ({"suspend": {}}, "is not one of http, data, resource and plugin"),
         (template("create", {**CONFIG, "kind": "Pod"}), "'Pod' of v1: a cluster is needed for it"),
         (
             {"data": {"source": {"artifactPaths": {"name": "x", "s3": {"key": "a"}}}}},

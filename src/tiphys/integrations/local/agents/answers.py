@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
-from tiphys.engine.model import Phase, Reason
+from tiphys.engine.model import ArtifactValue, Phase, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,10 @@ class Answer:
     phase: Phase
     message: str = ""
     result: str | None = None
-    #: Output parameters by name.
+    #: Output parameters and artifacts by name.
     parameters: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Mapping[str, ArtifactValue] = field(default_factory=dict)
+    exit_code: int | None = None
     reason: Reason = Reason.NONE
 
 
@@ -28,6 +30,9 @@ class Pause:
     seconds: float
     #: What is waited for, as a sentence goes on after "while waiting for".
     what: str
+    #: How far it is ("n/m"), and what there is to be told of it; "" where nothing new is known.
+    progress: str = ""
+    message: str = ""
 
 
 #: Goes on after each pause, from any thread, until it gives its answer.

@@ -7,6 +7,7 @@ A crash loses what was on its way, and the controller launches it again, so it m
 - `resource`: get, apply, replace and delete may be repeated. So may create: the object bears the id of the task that
   made it, and is taken up again unless the failure condition holds for it. A patch may be repeated if its strategy is
   merge or strategic; one of the strategy json may not (it may add to a list).
+- `plugin` asks the executor plugin again, which must know by itself whether it has done the work.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from tiphys.engine.events import TaskFinished
+from tiphys.engine.events import TaskFinished, TaskProgressed
 from tiphys.engine.model import Phase, Values
 from tiphys.errors import SpecError, TiphysError
 from tiphys.integrations.local.agents.answers import Answer, Pause, Work, exceeded
 from tiphys.integrations.local.agents.data import list_paths
 from tiphys.integrations.local.agents.http import call
 from tiphys.integrations.local.agents.outside import ArtifactSources, ObjectActions, Secrets
+from tiphys.integrations.local.agents.plugin import PluginAgent
+from tiphys.integrations.local.agents.plugin_host import PluginHost
 from tiphys.integrations.local.agents.resource import carry_out
 from tiphys.integrations.local.agents.workers import Workers
 from tiphys.ports.artifact_store import ArtifactStore
@@ -47,13 +50,14 @@ class _Job:
 
 
 class AgentRunner(Runner):
-    """HTTP requests, lists of files and operations on stored objects.
+    """HTTP requests, lists of files, operations on stored objects, and what executor plugins do.
 
     Args:
         actions: Where the objects of `resource` templates are.
         secrets: For the headers of requests.
         store: Where artifacts are that name no other place.
         sources: For artifacts in other places, by the namespace whose Secrets open them.
+        plugins: What runs executor plugins; it is closed with this object.
         threads: Most tasks that work at the same time.
     """
 
@@ -66,9 +70,11 @@ class AgentRunner(Runner):
         secrets: Secrets,
         store: ArtifactStore,
         sources: Callable[[str], ArtifactSources],
+        plugins: PluginHost,
         threads: int = THREADS,
     ) -> None:
         self._actions, self._secrets, self._store, self._sources = actions, secrets, store, sources
+        self._plugins = PluginAgent(actions, plugins)
         self._workers = Workers(threads, "tiphys-agent")
         self._lock = threading.Lock()
         self._jobs: dict[str, _Job] = {}
@@ -99,6 +105,7 @@ class AgentRunner(Runner):
         with self._lock:
             self._jobs.clear()
         self._workers.close()
+        self._plugins.close()
 
     # The threads
 
@@ -119,6 +126,8 @@ class AgentRunner(Runner):
         if isinstance(outcome, Answer):
             self._finish(job, outcome)
             return
+        if outcome.progress or outcome.message:
+            job.report(TaskProgressed(job.task.id, outcome.progress, outcome.message))
         job.what = outcome.what
         rest = outcome.seconds if deadline is None else min(outcome.seconds, max(0.0, deadline - time.time()))
         self._workers.submit(partial(self._go_on, job), after=rest)
@@ -146,12 +155,8 @@ class AgentRunner(Runner):
                 task, context, actions=self._actions, store=self._store, sources=self._sources(context.namespace)
             )
         if "plugin" in task.body:
-            raise SpecError(
-                f"The template '{task.body.get('name')}' is of the plugin '{next(iter(task.body['plugin']), '')}', and "
-                "there is no such executor plugin here.",
-                hint="Plugins of others need a cluster; a Python step is of the plugin 'tiphys'.",
-            )
-        raise SpecError(f"The template '{task.body.get('name')}' is not one of http, data and resource.")
+            return self._plugins.carry_out(task, context)
+        raise SpecError(f"The template '{task.body.get('name')}' is not one of http, data, resource and plugin.")
 
     def _is_wanted(self, job: _Job) -> bool:
         with self._lock:
@@ -162,5 +167,5 @@ class AgentRunner(Runner):
             if self._jobs.get(job.task.id) is not job:
                 return
             del self._jobs[job.task.id]
-        values = Values(parameters=dict(answer.parameters), result=answer.result)
+        values = Values(dict(answer.parameters), dict(answer.artifacts), answer.result, answer.exit_code)
         job.report(TaskFinished(job.task.id, answer.phase, answer.message, outputs=values, reason=answer.reason))
