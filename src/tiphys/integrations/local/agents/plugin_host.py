@@ -126,11 +126,17 @@ class PluginHost:
         self._lock = threading.Lock()
         self._pods: Runner | None = None
         self._places: dict[str, Place] = {}
+        self._closed = False
 
     def place_of(self, plugin: Plugin) -> Place:
-        """What is on disk of a plugin, which does not end from now on until this object is closed."""
+        """What is on disk of a plugin, which does not end from now on until this object is closed.
+
+        Raises:
+            ServiceError: that has happened.
+        """
         key = digest_of([plugin.name, plugin.namespace, plugin.container])
         with self._lock:
+            self._check_open()
             if key not in self._places:
                 self._places[key] = Place(self._home, plugin, self._flavour)
             return self._places[key]
@@ -156,6 +162,7 @@ class PluginHost:
     def close(self) -> None:
         """Let go of all plugins: those that nobody else uses end."""
         with self._lock:
+            self._closed = True
             places, self._places = self._places, {}
             pods, self._pods = self._pods, None
         for place in places.values():
@@ -193,9 +200,14 @@ class PluginHost:
 
     def _runner(self) -> Runner:
         with self._lock:
+            self._check_open()
             if self._pods is None:
                 self._pods = self._make_pods()
             return self._pods
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ServiceError("The engine is ending: it starts no executor plugins any more.")
 
     def _task(self, place: Place, task_id: str) -> Task:
         """The pod of a plugin: a daemon that is ready when its port takes connections."""
