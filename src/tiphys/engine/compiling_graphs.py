@@ -240,6 +240,12 @@ def _mark_fatal(tasks: list[TaskPlan], index: Mapping[str, int]) -> None:
     }
     for task in tasks:
         condition = task.depends
+        if len(condition.program) == 1:  # by far the most common
+            for term in condition.terms():
+                for phase, result in FAILURES.items():
+                    if _possible(term, result):
+                        survived[phase].add(index[term.task])
+            continue
         simple = "||" not in condition.program and not condition.negates
         for phase, result in FAILURES.items():
             if simple:
