@@ -20,6 +20,7 @@ from tiphys.integrations.local.process import ProcessRunner
 from tiphys.plugins.loading import load
 from tiphys.ports.backend import Backend
 from tiphys.ports.clock import SystemClock
+from tiphys.ports.object_keeper import ObjectKeeper
 from tiphys.ports.runner import Runner
 from tiphys.records.stacks import ComponentType
 from tiphys.services.artifacts import as_artifact_store
@@ -137,16 +138,31 @@ def _leaf_runner(kind: str, *, runner: str, backend: LocalBackend) -> Runner:
         from tiphys.integrations.local.agents.runner import AgentRunner
         from tiphys.services.workflows.resource_actions import ResourceActions
 
-        actions = ResourceActions(backend.objects, backend.workflows, runner=runner)
-        plugins = PluginHost(backend.home, flavour=flavour, pods=pods)
-        secrets = backend.objects.secret
-        return AgentRunner(actions=actions, secrets=secrets, store=store, sources=drivers, plugins=plugins)
+        return AgentRunner(
+            actions=ResourceActions(backend.objects, backend.workflows, runner=runner),
+            cluster=_cluster,
+            secrets=backend.objects.secret,
+            store=store,
+            sources=drivers,
+            plugins=PluginHost(backend.home, flavour=flavour, pods=pods),
+        )
     if runner == "container":
         make = load("tiphys.integrations.docker.runner:ContainerRunner")
         settings = load("tiphys.integrations.docker.engine:settings_from")(os.environ)
         made: Runner = make(backend.home, store=store, objects=backend.objects, drivers=drivers, settings=settings)
         return made
     return pods()
+
+
+def _cluster() -> ObjectKeeper:
+    """The Kubernetes cluster of the environment.
+
+    Raises:
+        UsageError: there is none, or what speaks with it is not installed.
+    """
+    settings = load("tiphys.integrations.kubernetes.settings:settings_from")(os.environ)
+    made: ObjectKeeper = load("tiphys.integrations.kubernetes.keeper:cluster")(settings)
+    return made
 
 
 def close_backends(home: Path) -> None:

@@ -24,6 +24,7 @@ from tiphys.integrations.local.agents.plugin_host import PluginHost
 from tiphys.integrations.local.agents.runner import AgentRunner
 from tiphys.integrations.local.artifact_store import LocalArtifactStore
 from tiphys.integrations.local.config import LocalArtifactStoreConfig
+from tiphys.ports.object_keeper import ObjectKeeper
 from tiphys.ports.runner import Runner, Task
 from tiphys.ports.store import WorkflowBatch
 from tiphys.records.base import Query
@@ -47,6 +48,10 @@ class NoSources:
         raise AssertionError(artifact)
 
 
+def no_cluster() -> ObjectKeeper:
+    raise AssertionError
+
+
 def no_pods() -> Runner:
     raise AssertionError
 
@@ -61,6 +66,7 @@ class Agency:
         self.actions = ResourceActions(self.backend.objects, self.backend.workflows, runner="process")
         self.runner = AgentRunner(
             actions=self.actions,
+            cluster=no_cluster,
             secrets=self.backend.objects.secret,
             store=LocalArtifactStore(name="s", config=LocalArtifactStoreConfig(path=str(home / "artifacts"))),
             sources=lambda _: NoSources(),

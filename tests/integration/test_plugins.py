@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from tests.integration.pod_desk import LONG, PodDesk
-from tests.unit.integrations.local_agents.agency import FakeCluster, FakeSources
+from tests.unit.integrations.local_agents.agency import FakeCluster, FakeSources, no_cluster
 from tests.unit.integrations.local_agents.test_plugin_reply import config_map
 
 from tiphys.engine.events import TaskFinished, TaskProgressed
@@ -87,6 +87,7 @@ class Works:
         self.numbers: Iterator[int] = count()
         self.runner = AgentRunner(
             actions=self.cluster,
+            cluster=no_cluster,
             secrets=lambda *_: None,
             store=self.desk.store,
             sources=lambda _: FakeSources(),

@@ -14,14 +14,17 @@ from typing import Any
 
 from tiphys.engine.events import TaskFinished
 from tiphys.engine.model import Values
-from tiphys.errors import AlreadyExistsError, ConflictError, NotFoundError, SpecError
+from tiphys.errors import AlreadyExistsError, ConflictError, NotFoundError, SpecError, UsageError
 from tiphys.integrations.local.agents.answers import Answer
+from tiphys.integrations.local.agents.keepers import Keepers
 from tiphys.integrations.local.agents.plugin_host import PluginHost
 from tiphys.integrations.local.agents.resource import carry_out
 from tiphys.integrations.local.agents.runner import AgentRunner
+from tiphys.integrations.local.agents.stored import StoredObjects
 from tiphys.integrations.local.artifact_store import LocalArtifactStore
 from tiphys.integrations.local.config import LocalArtifactStoreConfig
 from tiphys.lang.selectors import parse_selector
+from tiphys.ports.object_keeper import ObjectKeeper
 from tiphys.ports.runner import Runner, Task
 from tiphys.sdk.pods.context import PodContext
 
@@ -127,6 +130,10 @@ def no_pods() -> Runner:
     raise AssertionError("no plugin is to be started")
 
 
+def no_cluster() -> ObjectKeeper:
+    raise UsageError("there is no kubeconfig.", hint="Set KUBECONFIG.")
+
+
 class Agency:
     """All that agents need, and a runner over it."""
 
@@ -143,6 +150,7 @@ class Agency:
     def runner(self, **rest: Any) -> Iterator[AgentRunner]:
         runner = AgentRunner(
             actions=self.cluster,
+            cluster=no_cluster,
             secrets=lambda namespace, name: self.secrets.get(name) if namespace == "argo" else None,
             store=self.store,
             sources=lambda _: self.sources,
@@ -176,7 +184,8 @@ class Agency:
     def resource(self, action: str, manifest: Any = None, **rest: Any) -> tuple[Answer, list[str]]:
         """Carry a resource template out without waiting; returns what was waited for, too."""
         task = self.task(template(action, manifest, **rest), id=rest.get("id", ""))
-        work = carry_out(task, PodContext.of(task), actions=self.cluster, store=self.store, sources=self.sources)
+        keepers = Keepers(StoredObjects(self.cluster), no_cluster)
+        work = carry_out(task, PodContext.of(task), keepers=keepers, store=self.store, sources=self.sources)
         waits = []
         while True:
             try:

@@ -9,7 +9,8 @@ from tests.unit.integrations.local_agents.agency import CONFIG, WORKFLOW, Agency
 
 from tiphys.engine.model import Phase
 from tiphys.errors import ConflictError, ExpressionError, SpecError, StoreError
-from tiphys.integrations.local.agents.resource_changes import CREATED_BY, LAST_APPLIED
+from tiphys.integrations.local.agents.resource_changes import CREATED_BY
+from tiphys.integrations.local.agents.stored import LAST_APPLIED
 
 SUCCEEDED, FAILED = Phase.SUCCEEDED, Phase.FAILED
 UNTIL = {

@@ -9,6 +9,7 @@ from tests.unit.integrations.local_agents.agency import CONFIG, WORKFLOW
 
 from tiphys.errors import SpecError
 from tiphys.integrations.local.agents.resource_order import read_order
+from tiphys.ports.object_keeper import Deletion, Kind
 from tiphys.spec.template import ResourceTemplate
 
 
@@ -18,22 +19,36 @@ def order(action, manifest=None, **rest):
 
 
 @pytest.mark.parametrize(
-    ("flags", "kind", "name"),
+    ("flags", "word", "name"),
     [
-        (["wf", "w"], "Workflow", "w"),
-        (["workflow/w"], "Workflow", "w"),
-        (["Workflows.argoproj.io", "w"], "Workflow", "w"),
-        (["workflows.v1alpha1.argoproj.io/w"], "Workflow", "w"),
-        (["wftmpl", "w"], "WorkflowTemplate", "w"),
-        (["clusterworkflowtemplate", "w"], "ClusterWorkflowTemplate", "w"),
-        (["cronwf", "w"], "CronWorkflow", "w"),
-        (["pvc", "w", "--validate=false"], "PersistentVolumeClaim", "w"),
-        (["--namespace", "argo", "secret", "w"], "Secret", "w"),
+        (["wf", "w"], "wf", "w"),
+        (["workflows.argoproj.io/w"], "workflows.argoproj.io", "w"),
+        (["pvc", "w", "--validate=false"], "pvc", "w"),
+        (["--namespace", "argo", "po", "w"], "po", "w"),
     ],
 )
-def test_flags_name_an_object(flags, kind, name) -> None:
+def test_flags_name_an_object(flags, word, name) -> None:
     found = order("get", flags=flags)
-    assert (found.kind.name, found.namespace, found.name) == (kind, "argo", name)
+    assert (found.kind, found.namespace, found.name) == (Kind(word), "argo", name)
+
+
+def test_a_manifest_names_an_object() -> None:
+    found = order("get", {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": "n"}})
+    assert (found.kind, found.namespace, found.name) == (Kind("Job", "batch/v1"), "n", "j")
+
+
+def test_how_an_object_is_deleted() -> None:
+    assert order("delete", CONFIG).deletion == Deletion()
+    found = order("delete", CONFIG, flags=["--cascade=orphan", "--grace-period", "5", "--wait=false"])
+    assert (found.deletion, found.wait) == (Deletion(cascade="orphan", grace=5), False)
+    assert order("delete", CONFIG, flags=["--grace-period=-1", "--cascade"]).deletion == Deletion()
+
+
+@pytest.mark.parametrize(
+    ("flags", "force"), [([], True), (["--server-side"], False), (["--server-side", "--force-conflicts"], True)]
+)
+def test_whose_fields_are_taken_over(flags, force) -> None:
+    assert order("apply", CONFIG, flags=flags).force is force
 
 
 @pytest.mark.parametrize(
@@ -53,10 +68,8 @@ def test_flags_name_an_object(flags, kind, name) -> None:
         ("delete", CONFIG, {"flags": ["--all"]}, "is named, and the flags select"),
         ("get", None, {"flags": ["wf", "a", "--chunk-size=5"]}, "'--chunk-size' is not known"),
         ("get", None, {"flags": ["wf", "a", "-n"]}, "'-n' needs a value"),
-        ("get", None, {"flags": ["pods", "a"]}, "'pods': a cluster is needed"),
-        ("get", None, {"flags": ["workflows.example.com", "a"]}, "'workflows.example.com': a cluster is needed"),
-        ("create", {"apiVersion": "batch/v1", "kind": "Job"}, {}, "'Job' of batch/v1: a cluster is needed"),
-        ("create", {"apiVersion": "example.com/v1", "kind": "Workflow"}, {}, "'Workflow' of example.com/v1"),
+        ("delete", CONFIG, {"flags": ["--cascade=true"]}, "--cascade is true"),
+        ("delete", CONFIG, {"flags": ["--grace-period=soon"]}, "--grace-period is soon"),
         ("patch", "- op: add", {"mergeStrategy": "json"}, "a json patch needs flags"),
         ("patch", None, {"flags": ["wf", "w"]}, "needs a manifest"),
         ("patch", {"data": {}}, {}, "has no kind"),
@@ -72,9 +85,3 @@ def test_flags_name_an_object(flags, kind, name) -> None:
 def test_what_cannot_be_made_out(action, manifest, rest, message) -> None:
     with pytest.raises(SpecError, match=message):
         order(action, manifest, **rest)
-
-
-def test_a_kind_that_is_not_kept_here_is_told_with_those_that_are() -> None:
-    with pytest.raises(SpecError) as caught:
-        order("create", {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}})
-    assert "Workflow, WorkflowTemplate, ClusterWorkflowTemplate, CronWorkflow" in str(caught.value.hint)

@@ -85,7 +85,10 @@ def test_a_deadline_ends_the_wait_and_says_what_for(agency: Agency) -> None:
     ("body", "message"),
     [
         ({"suspend": {}}, "is not one of http, data, resource and plugin"),
-        (template("create", {**CONFIG, "kind": "Pod"}), "'Pod' of v1: a cluster is needed for it"),
+        (
+            template("create", {**CONFIG, "kind": "Pod"}),
+            "'Pod' of v1, for which a cluster is needed: there is no kubeconfig",
+        ),
         (
             {"data": {"source": {"artifactPaths": {"name": "x", "s3": {"key": "a"}}}}},
             "could not be carried out: KeyError",

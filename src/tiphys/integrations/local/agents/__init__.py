@@ -1,1 +1,1 @@
-"""Templates that need no container: HTTP requests, lists of files, operations on stored objects."""
+"""Templates that need no container: HTTP requests, lists of files, operations on objects."""

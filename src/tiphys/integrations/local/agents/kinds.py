@@ -2,72 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from tiphys.errors import SpecError
+from tiphys.ports.object_keeper import Kind
 
-_ARGO = "argoproj.io"
+_ARGO = "argoproj.io/v1alpha1"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of objects."""
-
-    #: As manifests have it.
-    name: str
+class _OwnKind:
+    kind: Kind
     #: The API group; "" for Kubernetes' own.
     group: str
     #: As kubectl takes it, in lower case, beside the name itself.
     words: tuple[str, ...]
 
 
-KINDS = (
-    Kind("Workflow", _ARGO, ("workflows", "wf")),
-    Kind("WorkflowTemplate", _ARGO, ("workflowtemplates", "wftmpl")),
-    Kind("ClusterWorkflowTemplate", _ARGO, ("clusterworkflowtemplates", "clusterwftmpl", "cwft")),
-    Kind("CronWorkflow", _ARGO, ("cronworkflows", "cwf", "cronwf")),
-    Kind("WorkflowEventBinding", _ARGO, ("workfloweventbindings", "wfeb")),
-    Kind("ConfigMap", "", ("configmaps", "cm")),
-    Kind("Secret", "", ("secrets",)),
-    Kind("PersistentVolumeClaim", "", ("persistentvolumeclaims", "pvc")),
+def _own(name: str, version: str, *words: str) -> _OwnKind:
+    return _OwnKind(Kind(name, version), _group(version), words)
+
+
+def _group(version: str) -> str:
+    return version.rpartition("/")[0]
+
+
+_KINDS = (
+    _own("Workflow", _ARGO, "workflows", "wf"),
+    _own("WorkflowTemplate", _ARGO, "workflowtemplates", "wftmpl"),
+    _own("ClusterWorkflowTemplate", _ARGO, "clusterworkflowtemplates", "clusterwftmpl", "cwft"),
+    _own("CronWorkflow", _ARGO, "cronworkflows", "cwf", "cronwf"),
+    _own("WorkflowEventBinding", _ARGO, "workfloweventbindings", "wfeb"),
+    _own("ConfigMap", "v1", "configmaps", "cm"),
+    _own("Secret", "v1", "secrets"),
+    _own("PersistentVolumeClaim", "v1", "persistentvolumeclaims", "pvc"),
 )
+#: Their names.
+NAMES = tuple(own.kind.name for own in _KINDS)
 
 
-def kind_of_manifest(manifest: Mapping[str, Any]) -> Kind:
-    """The kind of an object.
+def own_kind(named: Kind) -> Kind | None:
+    """The kind that is meant by `Workflow` of a manifest, or by `wf`, `workflows.argoproj.io`, `ConfigMap`.
 
-    Raises:
-        SpecError: it says none, or one whose objects are not kept here.
+    None if its objects are not kept here.
     """
-    name, version = str(manifest.get("kind") or ""), str(manifest.get("apiVersion") or "")
-    if not name:
-        raise SpecError("resource.manifest has no kind.", hint="Write kind and apiVersion, as kubectl wants them.")
-    group = version.rpartition("/")[0]
-    for kind in KINDS:
-        if kind.name == name and (kind.group == group or not version):
-            return kind
-    raise _not_here(f"'{name}'" + (f" of {version}" if version else ""))
+    means = _is_manifests if named.version is not None else _is_word
+    return next((own.kind for own in _KINDS if means(named, own)), None)
 
 
-def kind_of_word(word: str) -> Kind:
-    """The kind that kubectl would take a word for: `wf`, `workflows.argoproj.io`, `ConfigMap`.
-
-    Raises:
-        SpecError: it names none whose objects are kept here.
-    """
-    name, _, rest = word.lower().partition(".")
-    for kind in KINDS:
-        # After the name a version and the group may stand, or the group alone.
-        group = rest.partition(".")[2] if rest.startswith("v1") else rest
-        if name in (kind.name.lower(), *kind.words) and group in ("", kind.group):
-            return kind
-    raise _not_here(f"'{word}'")
+def _is_manifests(named: Kind, own: _OwnKind) -> bool:
+    return named.name == own.kind.name and (not named.version or _group(named.version) == own.group)
 
 
-def _not_here(what: str) -> SpecError:
-    return SpecError(
-        f"The resource template is about an object of the kind {what}: a cluster is needed for it.",
-        hint=f"Kept without a cluster are: {', '.join(kind.name for kind in KINDS)}.",
-    )
+def _is_word(named: Kind, own: _OwnKind) -> bool:
+    name, _, rest = named.name.lower().partition(".")
+    # After the name a version and the group may stand, or the group alone.
+    group = rest.partition(".")[2] if rest.startswith("v1") else rest
+    return name in (own.kind.name.lower(), *own.words) and group in ("", own.group)

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-#: An object as JSON, as Kubernetes' API shows it.
-Manifest = dict[str, Any]
+from tiphys.ports.object_keeper import Manifest
 
 #: Gives the values of a Secret by key (decoded) for a namespace and a name; None if there is none of that name.
 Secrets = Callable[[str, str], Mapping[str, bytes] | None]

@@ -1,26 +1,30 @@
-"""A `resource` template: an action on a stored object, the wait for its conditions, its output parameters.
+"""A `resource` template: an action on an object, the wait for its conditions, its output parameters.
 
-As argo-workflows v4.1, workflow/executor/resource.go, over the objects that are kept here instead of a cluster's.
+As argo-workflows v4.1, workflow/executor/resource.go, over the objects that are kept here and those of a cluster.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tiphys.engine.model import Phase
 from tiphys.errors import AlreadyExistsError, ConflictError, NotFoundError, SpecError, StoreError, UsageError
 from tiphys.integrations.local.agents.answers import Answer, Pause, Work
 from tiphys.integrations.local.agents.jq_filter import apply_filter
-from tiphys.integrations.local.agents.outside import ArtifactSources, Manifest, ObjectActions
-from tiphys.integrations.local.agents.resource_changes import perform
+from tiphys.integrations.local.agents.keepers import Keepers
+from tiphys.integrations.local.agents.outside import ArtifactSources
+from tiphys.integrations.local.agents.resource_changes import delete, perform
 from tiphys.integrations.local.agents.resource_order import Order, read_order
 from tiphys.lang import kubectl_jsonpath
 from tiphys.lang.selectors import ConditionsOverObject
 from tiphys.ports.artifact_store import ArtifactStore
+from tiphys.ports.object_keeper import Manifest, ObjectKeeper, UnavailableError
 from tiphys.ports.runner import Task
 from tiphys.sdk.pods.archives import archive_of, is_tarball, unpack
 from tiphys.sdk.pods.context import PodContext
@@ -29,15 +33,19 @@ from tiphys.spec.template import Parameter, ResourceTemplate, Template
 #: Seconds between the first two looks at an object that is waited for, by how much each next pause is longer, and the
 #: longest: the one that Argo makes.
 FIRST_PAUSE, FACTOR, LONGEST_PAUSE = 0.1, 1.5, 5.0
+#: Seconds between the attempts at an action while there is no answer.
+ATTEMPTS = (0.1, 0.5, 2.5, 5.0, 5.0)
+
+_T = TypeVar("_T")
 
 
 def carry_out(
-    task: Task, context: PodContext, *, actions: ObjectActions, store: ArtifactStore, sources: ArtifactSources
+    task: Task, context: PodContext, *, keepers: Keepers, store: ArtifactStore, sources: ArtifactSources
 ) -> Work:
     """Carry out a task's `resource` template.
 
     Raises:
-        SpecError: it cannot be made out what is to be done, or it is about a kind that is not kept here.
+        SpecError: it cannot be made out what is to be done, or there is nobody who keeps objects of the kind.
         ExpressionError: a condition, or where an output parameter comes from, cannot be read.
         TiphysError: the manifest's artifact or the objects cannot be reached.
     """
@@ -47,39 +55,68 @@ def carry_out(
     if resource.action == "delete" and (resource.success_condition or resource.failure_condition or outputs):
         raise SpecError("successCondition, failureCondition and outputs are not supported for the action 'delete'.")
     conditions = ConditionsOverObject.parse(resource.success_condition or "", resource.failure_condition or "")
-    order = read_order(
-        resource,
-        _manifest(task, resource, store, sources),
-        namespace=context.namespace,
-        owner=_owner(task, context) if resource.set_owner_reference else None,
-    )
+    order = read_order(resource, _manifest(task, resource, store, sources), namespace=context.namespace)
+    keeper = keepers.of(order.kind, template)
+    message = ""
+    if resource.set_owner_reference and isinstance(order.content, dict):
+        if keeper.has_workflows:
+            order = replace(order, content=_owned(order.content, task, context))
+        else:
+            message = "setOwnerReference has no effect: a cluster removes objects whose owner it does not know"
+    waits = bool(resource.success_condition or resource.failure_condition or outputs)
     try:
-        made = perform(order, actions, task_id=task.id, usable=lambda found: conditions.failed(found) is None)
+        found = yield from _act(order, keeper, task.id, conditions, waits=waits)
     except (UsageError, NotFoundError, AlreadyExistsError, ConflictError) as error:
         return Answer(Phase.FAILED, str(error))
-    if made is None:
-        return Answer(Phase.SUCCEEDED, parameters={str(one.name): _default(one) for one in outputs if one.value_from})
-    if resource.success_condition or resource.failure_condition or outputs:
-        name = str(made["metadata"]["name"])
-        awaited = yield from _await(order, name, actions, conditions)
-        if isinstance(awaited, Answer):
-            return awaited
-        made = awaited
-    return Answer(Phase.SUCCEEDED, parameters=_parameters(outputs, made, task))
+    if isinstance(found, Answer):
+        return found
+    if found is None:
+        values = {str(one.name): _default(one) for one in outputs if one.value_from}
+    else:
+        values = _parameters(outputs, found, task)
+    return Answer(Phase.SUCCEEDED, message, parameters=values)
+
+
+def _act(
+    order: Order, keeper: ObjectKeeper, task_id: str, conditions: ConditionsOverObject, *, waits: bool
+) -> Generator[Pause, None, Manifest | Answer | None]:
+    """Do what is to be done and see its effect; returns the object, None if there is none, or why it has failed."""
+    kind = yield from _persist(partial(keeper.kind, order.kind), order)
+    order = replace(order, kind=kind)
+    if order.action == "delete":
+        staying = yield from _persist(partial(delete, order, keeper), order)
+        for one in staying if order.wait else ():
+            yield from _await_end(order, one, keeper)
+        return None
+    made = yield from _persist(
+        lambda: perform(order, keeper, task_id=task_id, usable=lambda found: conditions.failed(found) is None), order
+    )
+    if made is None or not waits:
+        return made
+    return (yield from _await(order, str(made["metadata"]["name"]), keeper, conditions))
+
+
+def _persist(action: Callable[[], _T], order: Order) -> Generator[Pause, None, _T]:
+    """Do something, and once more if there was no answer."""
+    for pause in ATTEMPTS:
+        try:
+            return action()
+        except UnavailableError as error:
+            yield Pause(pause, f"an answer about {order}: {error.message}")
+    return action()
 
 
 def _await(
-    order: Order, name: str, actions: ObjectActions, conditions: ConditionsOverObject
+    order: Order, name: str, keeper: ObjectKeeper, conditions: ConditionsOverObject
 ) -> Generator[Pause, None, Manifest | Answer]:
     """Look at an object until one of the conditions holds; returns it, or the answer that something is wrong."""
-    pause = FIRST_PAUSE
     what = f"{order.kind.name} '{name}'"
-    while True:
+    for pause in _pauses():
         try:
-            found = actions.get(order.kind.name, order.namespace, name)
+            found = keeper.get(order.kind, order.namespace, name)
         except NotFoundError:
-            return Answer(Phase.FAILED, f"The {what} has been deleted while its status was still being checked.")
-        except StoreError as error:
+            break
+        except (StoreError, UnavailableError) as error:
             yield Pause(pause, f"the store of {what}: {error.message}")
         else:
             failure = conditions.failed(found)
@@ -88,6 +125,28 @@ def _await(
             if conditions.succeeded(found):
                 return found
             yield Pause(pause, f"'{conditions.success}' of {what}{_phase_of(found)}")
+    return Answer(Phase.FAILED, f"The {what} has been deleted while its status was still being checked.")
+
+
+def _await_end(order: Order, staying: Manifest, keeper: ObjectKeeper) -> Generator[Pause, None, None]:
+    """Look for an object until it is gone; another one of the same name does not count."""
+    metadata = staying["metadata"]
+    for pause in _pauses():
+        try:
+            if keeper.get(order.kind, order.namespace, metadata["name"])["metadata"]["uid"] != metadata["uid"]:
+                return
+        except NotFoundError:
+            return
+        except UnavailableError:
+            pass
+        yield Pause(pause, f"the end of {order.kind.name} '{metadata['name']}'")
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds from one look to the next, without end."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause
         pause = min(pause * FACTOR, LONGEST_PAUSE)
 
 
@@ -97,8 +156,9 @@ def _phase_of(found: Manifest) -> str:
     return f", which is {phase}" if phase else ""
 
 
-def _owner(task: Task, context: PodContext) -> dict[str, Any]:
-    return {
+def _owned(manifest: Mapping[str, Any], task: Task, context: PodContext) -> dict[str, Any]:
+    """The object with the workflow among its owners."""
+    owner = {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
         "name": context.workflow,
@@ -106,6 +166,9 @@ def _owner(task: Task, context: PodContext) -> dict[str, Any]:
         "controller": True,
         "blockOwnerDeletion": True,
     }
+    metadata = manifest.get("metadata") or {}
+    owners = [*(metadata.get("ownerReferences") or ()), owner]
+    return {**manifest, "metadata": {**metadata, "ownerReferences": owners}}
 
 
 # The manifest

@@ -1,26 +1,41 @@
 """What a `resource` template asks for: an action, and the object that manifest and flags name.
 
 Manifest and flags mean what kubectl makes of them (argo-workflows v4.1, workflow/executor/resource.go:
-getKubectlArguments). Of kubectl's flags those are known that choose objects.
+getKubectlArguments). Of kubectl's flags those are known that choose objects or change what becomes of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tiphys.errors import SpecError
-from tiphys.integrations.local.agents.kinds import Kind, kind_of_manifest, kind_of_word
+from tiphys.ports.object_keeper import Deletion, Kind
 from tiphys.spec import yaml
 from tiphys.spec.template import ResourceTemplate
 
 ACTIONS = ("get", "create", "apply", "delete", "replace", "patch")
 
 #: Flag → what it is kept as; with a value.
-_WITH_VALUE = {"-n": "namespace", "--namespace": "namespace", "-l": "selector", "--selector": "selector"}
+_WITH_VALUE = {
+    "-n": "namespace",
+    "--namespace": "namespace",
+    "-l": "selector",
+    "--selector": "selector",
+    "--grace-period": "grace",
+}
 #: Flags that are there or not. Nothing is validated beyond what is always: `--validate` changes nothing.
-_SWITCHES = {"--all": "all", "--ignore-not-found": "ignore", "--validate": "validate"}
+_SWITCHES = {
+    "--all": "all",
+    "--cascade": "cascade",
+    "--force-conflicts": "force",
+    "--ignore-not-found": "ignore",
+    "--server-side": "server-side",
+    "--validate": "validate",
+    "--wait": "wait",
+}
+_CASCADES = ("background", "foreground", "orphan")
 _ON = frozenset({"", "true", "1", "t"})
 
 
@@ -29,6 +44,7 @@ class Order:
     """An action on an object, or on those that a selector means."""
 
     action: str
+    #: As manifest or flags name it.
     kind: Kind
     namespace: str
     #: Empty if `metadata.generateName` or a selector stands for it.
@@ -41,6 +57,11 @@ class Order:
     strategy: str = "strategic"
     #: Whether nothing is given where the object is not there.
     ignore_missing: bool = False
+    #: Whether fields that somebody else has set are taken over when something is applied.
+    force: bool = True
+    deletion: Deletion = field(default_factory=Deletion)
+    #: Whether the end of an object that is deleted is waited for.
+    wait: bool = True
 
     def __str__(self) -> str:
         return f"{self.kind.name} '{self.name}'" if self.name else f"objects of the kind {self.kind.name}"
@@ -53,23 +74,20 @@ class _Flags:
     words: list[str] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
 
-    def on(self, switch: str) -> bool:
-        return self.values.get(switch, "false").lower() in _ON
+    def on(self, switch: str, default: str = "false") -> bool:
+        return self.values.get(switch, default).lower() in _ON
 
 
-def read_order(
-    resource: ResourceTemplate, manifest: str, *, namespace: str, owner: Mapping[str, Any] | None = None
-) -> Order:
+def read_order(resource: ResourceTemplate, manifest: str, *, namespace: str) -> Order:
     """What is to be done.
 
     Args:
         resource: The template's body.
         manifest: YAML text; may be empty.
         namespace: The workflow's.
-        owner: Added to the owners of the object that the manifest describes.
 
     Raises:
-        SpecError: that cannot be made out, or is about a kind that is not kept here.
+        SpecError: that cannot be made out.
     """
     action = resource.action or ""
     if action not in ACTIONS:
@@ -78,9 +96,6 @@ def read_order(
     content = _read_manifest(manifest)
     if content is None and not flags.words:
         raise SpecError("resource: there is neither a manifest nor are there flags that name an object.")
-    if owner is not None and isinstance(content, dict):
-        metadata = content.setdefault("metadata", {})
-        metadata["ownerReferences"] = [*(metadata.get("ownerReferences") or ()), dict(owner)]
     strategy = resource.merge_strategy or "strategic"
     # As kubectl is called: a patch that does not say its kind is about the object that the flags name.
     described = content if action != "patch" or _describes(content, flags, strategy) else None
@@ -97,6 +112,10 @@ def read_order(
         content=content,
         strategy=strategy,
         ignore_missing=action == "delete" or flags.on("ignore"),
+        # What kubectl applies itself has always its way; the server asks first.
+        force=flags.on("force") or not flags.on("server-side"),
+        deletion=_deletion(flags),
+        wait=flags.on("wait", "true"),
     )
     _check(order, described)
     return order
@@ -118,7 +137,7 @@ def _read_flags(given: Sequence[str]) -> _Flags:
             flags.values[_SWITCHES[name]] = value
         else:
             known = ", ".join((*_WITH_VALUE, *_SWITCHES))
-            raise SpecError(f"resource.flags: '{name}' is not known without a cluster.", hint=f"Known are {known}.")
+            raise SpecError(f"resource.flags: '{name}' is not known.", hint=f"Known are {known}.")
     return flags
 
 
@@ -146,8 +165,10 @@ def _target(action: str, described: Any, flags: _Flags) -> tuple[Kind, str]:
             )
         if not isinstance(described, dict):
             raise SpecError("resource.manifest is not an object.")
-        metadata = described.get("metadata")
-        return kind_of_manifest(described), str((metadata or {}).get("name") or "")
+        kind = Kind(str(described.get("kind") or ""), str(described.get("apiVersion") or ""))
+        if not kind.name:
+            raise SpecError("resource.manifest has no kind.", hint="Write kind and apiVersion, as kubectl wants them.")
+        return kind, str((described.get("metadata") or {}).get("name") or "")
     if action in ("create", "apply", "replace"):
         raise SpecError(f"resource: '{action}' needs a manifest.")
     if not flags.words:
@@ -156,7 +177,16 @@ def _target(action: str, described: Any, flags: _Flags) -> tuple[Kind, str]:
     names = [*([name] if slash else []), *flags.words[1:]]
     if len(names) > 1:
         raise SpecError(f"resource.flags name several objects: {' '.join(names)}.", hint="Name one.")
-    return kind_of_word(word), names[0] if names else ""
+    return Kind(word), names[0] if names else ""
+
+
+def _deletion(flags: _Flags) -> Deletion:
+    cascade, grace = flags.values.get("cascade", ""), flags.values.get("grace", "-1")
+    if cascade and cascade not in _CASCADES:
+        raise SpecError(f"resource.flags: --cascade is {cascade}, and can be {', '.join(_CASCADES)}.")
+    if not grace.removeprefix("-").isdecimal():
+        raise SpecError(f"resource.flags: --grace-period is {grace}, which is no whole number.")
+    return Deletion(cascade=cascade or _CASCADES[0], grace=int(grace) if int(grace) >= 0 else None)
 
 
 def _namespace(described: Any, flags: _Flags, default: str) -> str:

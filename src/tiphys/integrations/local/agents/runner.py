@@ -23,12 +23,15 @@ from tiphys.errors import SpecError, TiphysError
 from tiphys.integrations.local.agents.answers import Answer, Pause, Work, exceeded
 from tiphys.integrations.local.agents.data import list_paths
 from tiphys.integrations.local.agents.http import call
+from tiphys.integrations.local.agents.keepers import Keepers
 from tiphys.integrations.local.agents.outside import ArtifactSources, ObjectActions, Secrets
 from tiphys.integrations.local.agents.plugin import PluginAgent
 from tiphys.integrations.local.agents.plugin_host import PluginHost
 from tiphys.integrations.local.agents.resource import carry_out
+from tiphys.integrations.local.agents.stored import StoredObjects
 from tiphys.integrations.local.agents.workers import Workers
 from tiphys.ports.artifact_store import ArtifactStore
+from tiphys.ports.object_keeper import ObjectKeeper
 from tiphys.ports.runner import Report, Runner, Task
 from tiphys.sdk.pods.context import PodContext
 
@@ -50,10 +53,11 @@ class _Job:
 
 
 class AgentRunner(Runner):
-    """HTTP requests, lists of files, operations on stored objects, and what executor plugins do.
+    """HTTP requests, lists of files, operations on objects, and what executor plugins do.
 
     Args:
-        actions: Where the objects of `resource` templates are.
+        actions: Where the objects are that are kept here.
+        cluster: Connects to a cluster, for the objects of all other kinds; raises `UsageError` if there is none.
         secrets: For the headers of requests.
         store: Where artifacts are that name no other place.
         sources: For artifacts in other places, by the namespace whose Secrets open them.
@@ -67,13 +71,15 @@ class AgentRunner(Runner):
         self,
         *,
         actions: ObjectActions,
+        cluster: Callable[[], ObjectKeeper],
         secrets: Secrets,
         store: ArtifactStore,
         sources: Callable[[str], ArtifactSources],
         plugins: PluginHost,
         threads: int = THREADS,
     ) -> None:
-        self._actions, self._secrets, self._store, self._sources = actions, secrets, store, sources
+        self._keepers = Keepers(StoredObjects(actions), cluster)
+        self._secrets, self._store, self._sources = secrets, store, sources
         self._plugins = PluginAgent(actions, plugins)
         self._workers = Workers(threads, "tiphys-agent")
         self._lock = threading.Lock()
@@ -152,7 +158,7 @@ class AgentRunner(Runner):
             return list_paths(task, store=self._store, sources=self._sources(context.namespace))
         if "resource" in task.body:
             return carry_out(
-                task, context, actions=self._actions, store=self._store, sources=self._sources(context.namespace)
+                task, context, keepers=self._keepers, store=self._store, sources=self._sources(context.namespace)
             )
         if "plugin" in task.body:
             return self._plugins.carry_out(task, context)
