@@ -9,6 +9,7 @@ bubblewrap  bwrap   /usr/bin/bwrap
 catatonit   catatonit /usr/libexec/podman/catatonit
 busybox     busybox /bin/busybox
 git         git     /usr/bin/git
+kubernetes-client kubectl /usr/bin/kubectl
 podman      podman  /usr/bin/podman
 postgresql  initdb  /usr/lib/postgresql/*/bin/initdb
 runc        runc    /usr/sbin/runc

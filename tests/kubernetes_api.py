@@ -73,9 +73,9 @@ KNOWN = (
 class StatusError(Exception):
     """An answer that is not the one hoped for."""
 
-    def __init__(self, code: int, reason: str, message: str) -> None:
+    def __init__(self, code: int, reason: str, message: str, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.code, self.reason = code, reason
+        self.code, self.reason, self.details = code, reason, details or {}
 
 
 @dataclass
@@ -97,7 +97,7 @@ class Call:
 
 @dataclass
 class Fault:
-    """What goes wrong with one request: a status, or a connection that breaks off, before or after it is carried out."""
+    """What goes wrong with one request: a status, or a connection that breaks off, before or after the work."""
 
     status: int = 0
     message: str = "it is too much"
@@ -191,8 +191,12 @@ class Objects:
         return manifest
 
     def _invalid(self, call: Call, message: str, name: str | None = None) -> StatusError:
-        kind = f"{call.resource.kind}.{call.resource.group}".rstrip(".")
-        return StatusError(422, "Invalid", f'{kind} "{name or call.name}" is invalid: {message}')
+        resource, name = call.resource, name or call.name
+        where, _, why = message.partition(": ")
+        causes = [{"reason": "FieldValueInvalid", "message": why, "field": where}]
+        details = {"name": name, "group": resource.group, "kind": resource.kind, "causes": causes}
+        kind = f"{resource.kind}.{resource.group}".rstrip(".")
+        return StatusError(422, "Invalid", f'{kind} "{name}" is invalid: {message}', details)
 
     def _changed(self, call: Call) -> dict[str, Any]:
         if call.content_type == _APPLY:
@@ -313,7 +317,7 @@ class KubernetesAPI(ThreadingHTTPServer):
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         for name in ("default", "argo"):
             self.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
         self.shutdown()
@@ -468,4 +472,4 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _status(error: StatusError) -> dict[str, Any]:
     status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": str(error)}
-    return {**status, "reason": error.reason, "code": error.code}
+    return {**status, "reason": error.reason, "code": error.code, "details": error.details}

@@ -62,7 +62,7 @@ def test_create_get_and_delete(api: KubernetesAPI, kubectl: Kubectl) -> None:
     missing = kubectl("get", "job", "j")
     assert missing.stderr == 'Error from server (NotFound): jobs.batch "j" not found\n'
     invalid = kubectl("create", "--validate=false", manifest={**JOB, "spec": {}})
-    assert "spec.template: Required value" in invalid.stderr
+    assert invalid.stderr == 'The Job "j" is invalid: spec.template: Required value\n'
     elsewhere = kubectl("create", "--namespace=nowhere", "--validate=false", manifest=JOB)
     assert 'namespaces "nowhere" not found' in elsewhere.stderr
 
