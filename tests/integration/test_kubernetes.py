@@ -19,10 +19,10 @@ from tiphys.errors import UsageError
 from tiphys.integrations.kubernetes.keeper import cluster
 from tiphys.integrations.kubernetes.settings import ClusterSettings, settings_from
 from tiphys.integrations.local.agents import resource as resource_module
-from tiphys.integrations.local.agents.keepers import ON_CLUSTER, Keepers
+from tiphys.integrations.local.agents.keepers import ON_CLUSTER
+from tiphys.integrations.local.agents.plugin_host import PluginHost
 from tiphys.integrations.local.agents.resource_changes import CREATED_BY
 from tiphys.integrations.local.agents.runner import AgentRunner
-from tiphys.integrations.local.agents.stored import StoredObjects
 from tiphys.integrations.local.artifact_store import LocalArtifactStore
 from tiphys.integrations.local.config import LocalArtifactStoreConfig
 from tiphys.ports.runner import Task
@@ -58,9 +58,14 @@ class Desk:
 
     def another_runner(self) -> AgentRunner:
         """As it is after the engine was killed: nothing is known of what was launched."""
-        store = LocalArtifactStore(name="s", config=LocalArtifactStoreConfig(path=str(self.home / "artifacts")))
-        keepers = Keepers(StoredObjects(Nothing()), lambda: cluster(self.settings))
-        return AgentRunner(keepers=keepers, secrets=lambda *_: None, store=store, sources=lambda _: Nothing())
+        return AgentRunner(
+            actions=Nothing(),
+            cluster=lambda: cluster(self.settings),
+            secrets=lambda *_: None,
+            store=LocalArtifactStore(name="s", config=LocalArtifactStoreConfig(path=str(self.home / "artifacts"))),
+            sources=lambda _: Nothing(),
+            plugins=PluginHost(self.home, flavour="process", pods=Nothing),
+        )
 
     def launch(self, action: str, manifest: Any = None, *, id: str = "uid/n/0", **rest: Any) -> Task:
         outputs = [{"name": name, "valueFrom": source} for name, source in rest.pop("outputs", {}).items()]

@@ -57,7 +57,7 @@ class Connection:
         # What may be tried again is known above; nothing is repeated below.
         configuration.retries = False
         self._host = configuration.host
-        # The client's own discovery reads a file below /tmp that anybody may have written (decision 016).
+        # The client's own discovery reads a file below /tmp that anybody may have written (decision 018).
         self._client = DynamicClient(ApiClient(configuration), discoverer=lambda *_: None)
 
     def ask(
