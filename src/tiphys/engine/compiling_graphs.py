@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import combinations
 from typing import Protocol
 
 from tiphys.engine.compiling_calls import compile_call, compile_text
@@ -11,7 +12,7 @@ from tiphys.engine.model import Phase
 from tiphys.engine.plan import FAILURES, DagPlan, HookPlan, Loop, TaskPlan, TemplatePlan
 from tiphys.errors import ExpressionError, SpecError
 from tiphys.lang import depends
-from tiphys.spec.template import DAGTask, DAGTemplate, LifecycleHook, Template, TemplateRef, WorkflowStep
+from tiphys.spec.template import ContinueOn, DAGTask, DAGTemplate, LifecycleHook, Template, TemplateRef, WorkflowStep
 
 
 class Templates(Protocol):
@@ -70,6 +71,17 @@ def compile_steps(templates: Templates, groups: Sequence[Sequence[WorkflowStep]]
     )
 
 
+#: The sets of failures, one object each: a wide DAG has as many as tasks.
+_SETS = {phases: frozenset(phases) for size in range(len(FAILURES) + 1) for phases in combinations(FAILURES, size)}
+
+
+def _tolerated(continued: ContinueOn | None) -> frozenset[Phase]:
+    if continued is None:
+        return _SETS[()]
+    allowed = {Phase.FAILED: continued.failed, Phase.ERROR: continued.error}
+    return _SETS[tuple(phase for phase in FAILURES if allowed[phase])]
+
+
 def _task(
     templates: Templates,
     task: DAGTask | WorkflowStep,
@@ -79,7 +91,7 @@ def _task(
     where: str,
     scope: str,
 ) -> TaskPlan:
-    name, continued = task.name or "", task.continue_on
+    name = task.name or ""
     return TaskPlan(
         index=number,
         name=name,
@@ -88,14 +100,7 @@ def _task(
         call=compile_call(task.arguments, index, f"{where}.arguments"),
         when=compile_text(task.when, index, f"{where}.when") if task.when else None,
         loop=_loop(task, index, where),
-        tolerated=frozenset(
-            phase
-            for phase, allowed in (
-                (Phase.FAILED, continued and continued.failed),
-                (Phase.ERROR, continued and continued.error),
-            )
-            if allowed
-        ),
+        tolerated=_tolerated(task.continue_on),
         depends=condition,
         hooks=templates.hooks(task.hooks, task.on_exit, index, f"{where}.hooks", scope),
     )
@@ -176,11 +181,11 @@ class _Dag:
 
     def _accepted(self, name: str) -> frozenset[str]:
         task = self._specs.get(name)
-        allowed = set(depends.BARE)
-        if task is not None and task.continue_on is not None:
-            allowed |= {"Errored"} if task.continue_on.error else set()
-            allowed |= {"Failed"} if task.continue_on.failed else set()
-        return frozenset(allowed)
+        continued = task.continue_on if task is not None else None
+        if continued is None:
+            return depends.BARE
+        allowed = {"Errored": continued.error, "Failed": continued.failed}
+        return depends.BARE | {result for result, is_allowed in allowed.items() if is_allowed}
 
     def _targets(self, conditions: dict[str, depends.Depends], target: str) -> tuple[set[str], list[str]]:
         """The tasks that must run, and those among them that decide the DAG's phase."""
@@ -256,7 +261,7 @@ def _mark_fatal(tasks: list[TaskPlan], index: Mapping[str, int]) -> None:
                 lost = {name for name in condition.names if not _may_hold(condition, name, result)}
             survived[phase].update(index[name] for name in condition.names if name not in lost)
     for task in tasks:
-        task.fatal = frozenset(phase for phase in FAILURES if task.index not in survived[phase])
+        task.fatal = _SETS[tuple(phase for phase in FAILURES if task.index not in survived[phase])]
 
 
 def _possible(term: depends.Term, result: str) -> bool:

@@ -62,6 +62,7 @@ from tiphys.engine.validating import check_invariants
 from tiphys.errors import ExpressionError, NotFoundError, SpecError
 from tiphys.lang.gojson import go_json
 from tiphys.lang.strftime import CHARACTERS, format_strftime
+from tiphys.spec.kubernetes import ObjectMeta
 from tiphys.spec.workflow import Workflow
 
 #: How strong a shutdown is; a weaker one changes nothing after a stronger one.
@@ -93,7 +94,7 @@ class Machine:
     ) -> None:
         plan = compile_workflow(workflow)
         status = WorkflowState(uid=uid, name=name, suspended=bool(plan.spec.suspend))
-        self._workflow = workflow
+        self._metadata = workflow.metadata
         self._core = Core(uid, plan, status, config=config or {})
         annotations = (workflow.metadata.annotations if workflow.metadata else None) or {}
         self._core.round = f".{annotations[ROUND]}" if ROUND in annotations else ""
@@ -132,7 +133,7 @@ class Machine:
         machine = cls(uid, workflow, state.name, config)
         machine._core.status, machine._core.now = state, now
         if state.started_at is not None:
-            _set_times(machine._core, _made_at(workflow, state.started_at))
+            _set_times(machine._core, _made_at(workflow.metadata, state.started_at))
         rebuild(machine._core, nodes)
         return machine
 
@@ -288,7 +289,7 @@ class Machine:
             return
         core.status.phase, core.status.started_at, core.status_changed = Phase.RUNNING, core.now, True
         core.status.message = ""
-        _set_times(core, _made_at(self._workflow, core.now))
+        _set_times(core, _made_at(self._metadata, core.now))
         deadline = leaf.workflow_deadline(core)
         if deadline is not None:
             core.commands.append(SetTimer("deadline", deadline))
@@ -568,9 +569,9 @@ def _set_globals(core: Core, workflow: Workflow) -> None:
     found["workflow.parameters"] = found["workflow.parameters.json"] = go_json(parameters)
 
 
-def _made_at(workflow: Workflow, started_at: float) -> float:
+def _made_at(metadata: ObjectMeta | None, started_at: float) -> float:
     """When the workflow was made, as its metadata say, or else when it was started."""
-    text = workflow.metadata.creation_timestamp if workflow.metadata else None
+    text = metadata.creation_timestamp if metadata else None
     return started_at if not text else to_epoch(datetime.fromisoformat(text))
 
 

@@ -17,6 +17,8 @@ RESULTS = frozenset({"Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Da
 #: What a bare name accepts.
 BARE = frozenset({"Succeeded", "Skipped", "Daemoned"})
 
+#: Each result by itself: a wide DAG has as many terms as tasks.
+_ONLY = {result: frozenset({result}) for result in RESULTS}
 _TOKEN = re.compile(r"\s*(?:(&&|\|\||!|\(|\))|([a-zA-Z0-9][-_a-zA-Z0-9]*)(?:\.([a-zA-Z]+))?)")
 _PRECEDENCE = {"||": 1, "&&": 2, "!": 3}
 
@@ -106,7 +108,7 @@ def parse(text: str, *, bare: Callable[[str], frozenset[str]] = lambda _: BARE) 
                         f"depends: '{result}' is not a result of task '{name}'.",
                         hint="One of " + ", ".join(sorted(RESULTS)),
                     )
-                program.append(Term(name, frozenset({result}) if result else bare(name)))
+                program.append(Term(name, _ONLY[result] if result else bare(name)))
                 operand_next = False
             else:
                 operators.append(symbol)
