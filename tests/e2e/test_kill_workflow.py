@@ -23,7 +23,7 @@ from tiphys.integrations.local.pods.runner import usable
 NODES = 200
 KILLS = int(os.environ.get("TIPHYS_KILLS", "4"))
 #: Seconds that a node takes, so that there is time for all kills.
-SLEEP = KILLS * 0.04
+SLEEP = KILLS * 0.06
 #: Carries out what is stored, as `tiphys argo submit`'s own process does.
 CARRIER = (
     "import sys; from tiphys.bootstrap import *; default_backend().workflows.carry_out(sys.argv[1:], lambda: None)"

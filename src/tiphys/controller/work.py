@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tiphys._util.collector import no_collections
 from tiphys.controller.locks import Grant, acquire, release
 from tiphys.controller.memory import TYPE_LABEL, memorize, recall
 from tiphys.engine.commands import Acquire, Cancel, Command, FinishWorkflow, Launch, Memorize, Recall, Release, SetTimer
@@ -56,6 +57,7 @@ class Work:
         self._acknowledged: list[str] = []
 
     @classmethod
+    @no_collections()
     def restore(cls, stored: StoredWorkflow, runner: Runner, reader: Reader, now: float) -> Work:
         """From what is stored."""
         workflow = Workflow.model_validate_json(stored.row.manifest)

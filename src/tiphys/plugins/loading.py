@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from tiphys._util.collector import no_collections
 from tiphys.errors import MissingExtraError
 
 
@@ -32,20 +30,5 @@ def load(path: str) -> Any:
 
 
 def _import(name: str) -> Any:
-    with _no_collections():
+    with no_collections():
         return import_module(name)
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Keep the garbage collector from looking through all objects of the process while modules make their lasting ones.
-
-    Beside a loaded pandas or scikit-learn each such look takes 50 ms and finds nothing.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

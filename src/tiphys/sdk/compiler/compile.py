@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from tiphys._util.canonical import canonical_json, digest_of
+from tiphys._util.collector import no_collections
 from tiphys._util.ids import dns_name
 from tiphys.errors import ArtifactMissingError, DefinitionError, NotFoundError
 from tiphys.ports.backend import ModelRequest
@@ -69,6 +70,7 @@ class Nowhere:
         return []
 
 
+@no_collections()
 def compile_pipeline(
     pipeline: Pipeline, arguments: Mapping[str, Any], *, surroundings: Surroundings | None = None
 ) -> CompiledPipeline:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tiphys._util.collector import no_collections
 from tiphys.errors import ArtifactMissingError, RunFailedError
 from tiphys.plugins.loading import load
 from tiphys.ports.artifact_store import ArtifactStore
@@ -84,7 +85,8 @@ def execute(compiled: CompiledPipeline, backend: Backend, *, listed: bool = True
     Raises:
         RunFailedError: it did not complete.
     """
-    run = backend.runs.submit(request_of(compiled, listed=listed))
+    with no_collections():
+        run = backend.runs.submit(request_of(compiled, listed=listed))
     observer, close = load("tiphys.sdk.progress:observer_for")(run, len(compiled.steps))
     del compiled  # many objects, of a wide pipeline; the engine has read its own from the store
     try:
