@@ -78,6 +78,17 @@ def test_a_pod_server_that_is_killed_takes_its_containers_with_it(desk: PodDesk)
         wait_until(lambda mark=mark: not is_marked(f"MARK={mark}"))
 
 
+def test_what_had_begun_is_not_ordered_again_though_its_files_are_gone(desk: PodDesk) -> None:
+    mark = f"gone-{desk.flavour}-{os.getpid()}"
+    task = desk.launch({**marked("sleep 1000", mark), "daemon": True})
+    assert desk.news.get(timeout=LONG) == TaskReady(task.id, "127.0.0.1")
+    # As the host of executor plugins does that takes the place of a dead one.
+    PodFolder(str(desk.home), task.id).remove()
+    os.kill(server_of(desk)[1], signal.SIGKILL)
+    assert "was lost" in desk.next_report().message
+    assert not is_marked(f"MARK={mark}")
+
+
 def test_after_the_death_of_its_pod_server_a_runner_goes_on(desk: PodDesk) -> None:
     assert desk.result("echo 1") == "1"
     guard, server = server_of(desk)

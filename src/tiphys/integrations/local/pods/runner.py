@@ -466,7 +466,7 @@ class PodRunner(Runner):
                 self._collect(job, result)
             elif job.cancelled:
                 self._finish(job, None)
-            elif not job.folder.exists() and not job.again and pool is not None:
+            elif not (job.folder.exists() or job.notified or job.again) and pool is not None:
                 job.again, job.sent = True, False
                 pool.submit(self._begin, job)
             else:
