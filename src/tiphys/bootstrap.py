@@ -26,7 +26,6 @@ from tiphys.records.stacks import ComponentType
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.backend import LocalBackend
 from tiphys.services.recorder import MLRecorder
-from tiphys.spec.kubernetes import SecretKeySelector
 
 _backends: dict[tuple[int, str, str], Backend] = {}
 _lock = threading.Lock()
@@ -117,13 +116,10 @@ def _leaf_runner(kind: str, *, runner: str, backend: LocalBackend) -> Runner:
     if kind == STEP:
         return ProcessRunner(backend.home)
     from tiphys.plugins.artifact_drivers import ArtifactDrivers
+    from tiphys.services.workflows.artifacts import drivers_of
 
     def drivers(namespace: str) -> ArtifactDrivers:
-        def secret(selector: SecretKeySelector) -> str | None:
-            found = (backend.objects.secret(namespace, selector.name or "") or {}).get(selector.key or "")
-            return None if found is None else found.decode()
-
-        return ArtifactDrivers(secret, backend.home / "repository")
+        return drivers_of(backend.objects, namespace, backend.home)
 
     store = as_artifact_store(backend.stacks.component(ComponentType.ARTIFACT_STORE))
     flavour: Literal["sandbox", "process"] = "process" if runner == "process" else "sandbox"

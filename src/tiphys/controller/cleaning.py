@@ -1,45 +1,39 @@
-"""Removes what workflows leave behind, as they say: themselves, volume claims, output artifacts, pods' files and logs.
+"""Removes what workflows leave behind when they say so: themselves, claims, output artifacts, files and logs of pods.
 
 What is to go is decided by pure functions; `Cleaner` removes it. All of it may be done twice, by several processes.
 
-Semantics: argo-workflows 4.1, workflow/gccontroller/gc_controller.go (ttlStrategy), workflow/controller/operator.go
-`deletePVCs`, workflow/controller/artifact_gc.go, workflow/controller/pod/cleanup.go (podGC).
+Semantics: argo-workflows 4.1, workflow/gccontroller/gc_controller.go (ttlStrategy), workflow/controller/pod/cleanup.go
+(podGC).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from tiphys._util.times import to_epoch
-from tiphys.engine.model import ArtifactValue, Node, NodeType, Phase
-from tiphys.errors import NotFoundError, SpecError, TiphysError
+from tiphys.engine.model import Node, NodeType, Phase
+from tiphys.errors import ArtifactError, NotFoundError, SpecError, TiphysError
 from tiphys.integrations.local.pods.folder import PodFolder
 from tiphys.lang.duration import parse_duration
 from tiphys.lang.selectors import Requirement, Selector
-from tiphys.plugins.artifact_drivers import driver_of
 from tiphys.ports.clock import Clock
-from tiphys.ports.store import StoredWorkflow, WorkflowBatch
+from tiphys.ports.store import StoredWorkflow
 from tiphys.ports.workflows import Manifest
 from tiphys.records.base import Query
-from tiphys.records.objects import ObjectKind
 from tiphys.records.workflows import WorkflowRow, WorkflowSummary
 from tiphys.services.backend import LocalBackend
+from tiphys.services.workflows.artifacts import drivers_of
+from tiphys.services.workflows.garbage import ON_COMPLETION, Garbage, claims_to_delete
 from tiphys.services.workflows.pods import log_of, pod_labels
 from tiphys.services.workflows.submission import whole_spec
-from tiphys.spec.artifacts import Artifact
-from tiphys.spec.kubernetes import SecretKeySelector
 
 _log = logging.getLogger(__name__)
 
-ON_COMPLETION, ON_DELETION = "OnWorkflowCompletion", "OnWorkflowDeletion"
-#: Condition of a workflow whose artifacts could not be deleted.
-ARTIFACT_GC_ERROR = "ArtifactGCError"
 #: Seconds that a pod is kept where podGC.deleteDelayDuration does not say it (Argo's podGCDeleteDelayDuration).
 POD_DELAY = 5.0
 #: Words without which a manifest asks for no cleaning.
@@ -65,71 +59,6 @@ def expiry(spec: Mapping[str, Any], phase: str, finished_at: float) -> float | N
     if seconds is None:
         seconds = ttl.get("secondsAfterCompletion")
     return None if seconds is None else finished_at + int(seconds)
-
-
-def claims_to_delete(manifest: Manifest, phase: str) -> list[str]:
-    """Names of volume claims that an ended workflow does not need any more: of those that were made for it.
-
-    After a failure they are kept by default, for a retry.
-
-    Args:
-        manifest: The workflow; its `status.persistentVolumeClaims` lists the claims.
-        phase: How it ended.
-    """
-    strategy = (whole_spec(manifest).get("volumeClaimGC") or {}).get("strategy") or "OnWorkflowSuccess"
-    return claims_of(manifest) if strategy == ON_COMPLETION or phase == Phase.SUCCEEDED else []
-
-
-def claims_of(manifest: Manifest) -> list[str]:
-    """Names of the volume claims that were made for a workflow."""
-    volumes = (manifest.get("status") or {}).get("persistentVolumeClaims") or ()
-    claims = (volume.get("persistentVolumeClaim") or {} for volume in volumes)
-    return [str(claim["claimName"]) for claim in claims if claim.get("claimName")]
-
-
-@dataclass(frozen=True, slots=True)
-class OutputArtifact:
-    """An output artifact of a node."""
-
-    node_id: str
-    name: str
-    #: As the node has it: with a location, or with the digest of a tree in our own store.
-    value: Mapping[str, Any]
-
-
-def artifacts_to_delete(
-    spec: Mapping[str, Any], nodes: Iterable[Node], strategies: AbstractSet[str]
-) -> list[OutputArtifact]:
-    """Output artifacts whose artifactGC strategy, or if they have none the workflow's, is one of these.
-
-    Args:
-        spec: The specification that was carried out, as JSON.
-        nodes: The workflow's nodes; only pods' outputs are meant, as others pass them on.
-        strategies: Those whose time has come.
-    """
-    general = (spec.get("artifactGC") or {}).get("strategy")
-    found = []
-    for node in nodes:
-        if node.type is not NodeType.POD or node.outputs is None:
-            continue
-        for name, value in node.outputs.artifacts.items():
-            if not isinstance(value, Mapping) or value.get("deleted"):
-                continue
-            if ((value.get("artifactGC") or {}).get("strategy") or general) in strategies:
-                found.append(OutputArtifact(node.id, name, value))
-    return found
-
-
-def without_artifacts(node: Node, names: AbstractSet[str]) -> Node:
-    """A node whose artifacts are marked as deleted; what is kept in our own store is not referred to any more."""
-    if node.outputs is None:
-        return node
-    changed: dict[str, ArtifactValue] = {}
-    for name, value in node.outputs.artifacts.items():
-        changed[name] = value
-        if name in names and isinstance(value, Mapping):
-            changed[name] = {**{key: part for key, part in value.items() if key != "digest"}, "deleted": True}
-    return replace(node, outputs=replace(node.outputs, artifacts=changed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,25 +119,6 @@ def _gone_since(strategy: str, workflow: PodOwner, node: Node) -> float | None:
     if strategy == ON_COMPLETION or (strategy == "OnWorkflowSuccess" and workflow.phase == Phase.SUCCEEDED):
         return workflow.finished_at
     return None
-
-
-def noted(manifest: Manifest, strategies: Iterable[str], problems: Sequence[str]) -> Manifest:
-    """A workflow whose status tells that the artifacts of these strategies were to be deleted, and what went wrong."""
-    status = dict(manifest.get("status") or {})
-    gc = dict(status.get("artifactGCStatus") or {})
-    gc["strategiesProcessed"] = {**(gc.get("strategiesProcessed") or {}), **dict.fromkeys(sorted(strategies), True)}
-    conditions = [one for one in status.get("conditions") or () if one.get("type") != ARTIFACT_GC_ERROR]
-    if problems:
-        conditions.append({"type": ARTIFACT_GC_ERROR, "status": "True", "message": "; ".join(problems)})
-    return {**manifest, "status": {**status, "artifactGCStatus": gc, "conditions": conditions}}
-
-
-def without_claims(manifest: Manifest, names: AbstractSet[str]) -> Manifest:
-    """A workflow whose status does not list these volume claims."""
-    status = dict(manifest.get("status") or {})
-    volumes = status.pop("persistentVolumeClaims", None) or ()
-    left = [one for one in volumes if (one.get("persistentVolumeClaim") or {}).get("claimName") not in names]
-    return {**manifest, "status": {**status, "persistentVolumeClaims": left} if left else status}
 
 
 def _selector(data: Mapping[str, Any]) -> Selector:
@@ -277,7 +187,7 @@ class Cleaner:
                 _log.error("workflow %s/%s: cannot be cleaned up: %s", row.workspace, row.name, error)
 
     def delete(self, row: WorkflowSummary) -> bool:
-        """Delete an ended workflow with its volume claims and the artifacts that are to go with it.
+        """Delete an ended workflow with all that is to go with it.
 
         Returns:
             False if an artifact cannot be deleted: the workflow is kept, and tells why in a condition. That is tried
@@ -285,20 +195,14 @@ class Cleaner:
         """
         if row.id in self._stuck and self._stuck[row.id] == row.finished_at:
             return False
-        with self._backend.store.reader() as reader:
-            stored = reader.load_workflow(row.id)
-        if stored is None:
-            return True
-        manifest = json.loads(stored.row.manifest)
-        forced = (whole_spec(manifest).get("artifactGC") or {}).get("forceFinalizerRemoval")
-        if not self._delete_artifacts(stored, {ON_COMPLETION, ON_DELETION}) and not forced:
-            self._stuck[row.id] = row.finished_at
-            return False
-        self._delete_claims(row, claims_of(manifest))
         try:
             self._backend.workflows.in_namespace(row.workspace).delete(row.name, uid=row.id)
         except NotFoundError:
             return True
+        except ArtifactError as error:
+            self._stuck[row.id] = row.finished_at
+            _log.error("workflow %s/%s: %s", row.workspace, row.name, error.message)
+            return False
         self._tell(row, "deleted")
         return True
 
@@ -337,10 +241,21 @@ class Cleaner:
         if stored is None or stored.row.finished_at is None:
             return
         manifest = json.loads(stored.row.manifest)
-        self._delete_claims(row, claims_to_delete(manifest, row.phase))
+        objects = self._backend.objects.in_namespace(row.workspace)
+        drivers = drivers_of(objects, row.workspace, self._backend.home)
+        garbage = Garbage(self._backend.store, objects, drivers)
+        for claim in garbage.delete_claims(row.id, claims_to_delete(manifest, row.phase)):
+            self._tell(row, f"deleted the volume claim {claim}")
         processed = ((manifest.get("status") or {}).get("artifactGCStatus") or {}).get("strategiesProcessed") or {}
         if not processed.get(ON_COMPLETION):
-            self._delete_artifacts(stored, {ON_COMPLETION})
+            self._delete_artifacts(garbage, stored)
+
+    def _delete_artifacts(self, garbage: Garbage, stored: StoredWorkflow) -> None:
+        count, problems = garbage.delete_artifacts(stored, {ON_COMPLETION})
+        for problem in problems:
+            _log.error("workflow %s/%s: %s", stored.row.workspace, stored.row.name, problem)
+        if count:
+            self._tell(stored.row, f"deleted {count} artifacts")
 
     def _remove_pods(self, row: WorkflowSummary, memory: _Memory) -> None:
         strategy = (memory.spec.get("podGC") or {}).get("strategy") or ""
@@ -369,62 +284,6 @@ class Cleaner:
         for path in logs:
             path.unlink(missing_ok=True)
         return bool(logs)
-
-    def _delete_claims(self, row: WorkflowSummary, names: Sequence[str]) -> None:
-        service = self._backend.objects.in_namespace(row.workspace)
-        for name in names:
-            try:
-                service.delete(ObjectKind.PERSISTENT_VOLUME_CLAIM, name)
-                self._tell(row, f"deleted the volume claim {name}")
-            except NotFoundError:  # it is gone already
-                continue
-        if names:
-            self._change(row.id, lambda manifest: without_claims(manifest, set(names)))
-
-    def _delete_artifacts(self, stored: StoredWorkflow, strategies: AbstractSet[str]) -> bool:
-        """Delete artifacts, and note that in the workflow; False if some of them are left."""
-        row = stored.row
-        spec = whole_spec(json.loads(row.manifest))
-        deleted: dict[str, set[str]] = {}
-        problems = []
-        for artifact in artifacts_to_delete(spec, stored.nodes, strategies):
-            try:
-                self._delete_artifact(artifact, row.workspace)
-                deleted.setdefault(artifact.node_id, set()).add(artifact.name)
-            except TiphysError as error:
-                problems.append(f"{artifact.node_id}: {error.message}")
-                _log.error("workflow %s/%s: %s", row.workspace, row.name, error)
-        if deleted or problems:
-            self._change(row.id, lambda manifest: noted(manifest, strategies, problems), deleted)
-        if deleted:
-            self._tell(row, f"deleted {sum(map(len, deleted.values()))} artifacts")
-        return not problems
-
-    def _delete_artifact(self, artifact: OutputArtifact, namespace: str) -> None:
-        """Delete an artifact where it is; our own store's are collected when nothing refers to them any more."""
-        if "digest" in artifact.value:
-            return
-
-        def secret(selector: SecretKeySelector) -> str | None:
-            values = self._backend.objects.secret(namespace, selector.name or "") or {}
-            value = values.get(selector.key or "")
-            return None if value is None else value.decode()
-
-        located = Artifact.from_json({**artifact.value, "name": artifact.name})
-        driver_of(located, secret).delete(located)
-
-    def _change(
-        self, uid: str, change: Callable[[Manifest], Manifest], deleted: Mapping[str, AbstractSet[str]] | None = None
-    ) -> None:
-        """Change a workflow's manifest and mark artifacts of its nodes, as they stand now, as deleted."""
-        with self._backend.store.transaction() as transaction:
-            present = transaction.load_workflow(uid)
-            if present is None:
-                return
-            names = deleted or {}
-            nodes = [without_artifacts(node, names[node.id]) for node in present.nodes if node.id in names]
-            transaction.save(WorkflowBatch(uid, nodes))
-            transaction.update(WorkflowRow, uid, manifest=json.dumps(change(json.loads(present.row.manifest))))
 
     def _tell(self, row: WorkflowSummary, what: str) -> None:
         _log.info("workflow %s/%s: %s", row.workspace, row.name, what)

@@ -198,8 +198,16 @@ class Workflows(ABC):
         """Workflows that obey the filter, without their specification; `limit` 0 for all."""
 
     @abstractmethod
-    def delete(self, name: str, *, uid: str = "", archive: bool = False) -> None:
-        """Remove a workflow, its nodes and logs; one that runs is terminated first."""
+    def delete(self, name: str, *, uid: str = "", archive: bool = False, force: bool = False) -> None:
+        """Remove a workflow, its nodes, logs and volume claims, and the artifacts that are to go with it.
+
+        One that runs is terminated first. With `force` its artifacts are left where they are.
+
+        Raises:
+            NotFoundError: there is no such workflow.
+            ArtifactError: an artifact cannot be deleted. The workflow is kept, and a condition tells why; unless
+                its artifactGC says `forceFinalizerRemoval`.
+        """
 
     @abstractmethod
     def stop(self, name: str, *, selector: str = "", message: str = "") -> Manifest:

@@ -6,30 +6,23 @@ The table of podGC is that of argo-workflows, workflow/controller/pod/cleanup_te
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from tiphys._util.times import from_epoch
-from tiphys.controller import cleaning
 from tiphys.controller.cleaning import (
     Cleaner,
-    OutputArtifact,
     PodOwner,
-    artifacts_to_delete,
-    claims_to_delete,
     expiry,
-    noted,
     pods_to_delete,
-    without_artifacts,
-    without_claims,
 )
 from tiphys.db.store import open_store
 from tiphys.engine.model import Node, NodeType, Phase, Values, WorkflowState
 from tiphys.errors import ArtifactError, NotFoundError, SpecError
 from tiphys.integrations.local.pods.folder import PodFolder
+from tiphys.plugins import artifact_drivers
 from tiphys.ports.clock import Clock
 from tiphys.ports.store import WorkflowBatch
 from tiphys.ports.workflows import SubmitOptions
@@ -82,84 +75,6 @@ def pod(name="w", phase=Phase.SUCCEEDED, **changes):
 def test_time_to_live(ttl, phase, seconds):
     found = expiry({"ttlStrategy": ttl}, phase, ENDED)
     assert found == (None if seconds is None else ENDED + seconds)
-
-
-# Volume claims
-
-
-def with_claims(*names, strategy=None):
-    return {
-        "spec": {"volumeClaimGC": {"strategy": strategy}} if strategy else {},
-        "status": {"persistentVolumeClaims": [{"name": n, "persistentVolumeClaim": {"claimName": n}} for n in names]},
-    }
-
-
-@pytest.mark.parametrize(
-    ("strategy", "phase", "expected"),
-    [
-        (None, "Succeeded", ["a", "b"]),
-        (None, "Failed", []),
-        ("OnWorkflowSuccess", "Error", []),
-        ("OnWorkflowCompletion", "Failed", ["a", "b"]),
-        ("OnWorkflowCompletion", "Succeeded", ["a", "b"]),
-    ],
-)
-def test_claims_to_delete(strategy, phase, expected):
-    assert claims_to_delete(with_claims("a", "b", strategy=strategy), phase) == expected
-    assert claims_to_delete({"spec": {}}, phase) == []
-
-
-def test_deleted_claims_are_not_listed():
-    assert without_claims(with_claims("a", "b"), {"a"})["status"] == with_claims("b")["status"]
-
-
-# Artifacts
-
-
-def artifact(strategy=None, **more):
-    return {"digest": "sha256:1", **({"artifactGC": {"strategy": strategy}} if strategy else {}), **more}
-
-
-BOTH = {"OnWorkflowCompletion", "OnWorkflowDeletion"}
-
-
-@pytest.mark.parametrize(
-    ("own", "general", "strategies", "expected"),
-    [
-        (None, None, BOTH, False),
-        (None, "OnWorkflowCompletion", {"OnWorkflowCompletion"}, True),
-        (None, "OnWorkflowDeletion", {"OnWorkflowCompletion"}, False),
-        ("Never", "OnWorkflowCompletion", BOTH, False),
-        ("OnWorkflowDeletion", "OnWorkflowCompletion", {"OnWorkflowCompletion"}, False),
-        ("OnWorkflowDeletion", "Never", BOTH, True),
-    ],
-)
-def test_an_artifacts_own_strategy_goes_first(own, general, strategies, expected):
-    spec = {"artifactGC": {"strategy": general}} if general else {}
-    value = artifact(own)
-    nodes = [pod(outputs=Values(artifacts={"out": value})), pod("other")]
-    assert artifacts_to_delete(spec, nodes, strategies) == ([OutputArtifact("w", "out", value)] if expected else [])
-
-
-def test_only_pods_own_artifacts_are_deleted_and_only_once():
-    spec = {"artifactGC": {"strategy": "OnWorkflowCompletion"}}
-    outputs = Values(artifacts={"out": artifact(), "list": [artifact()], "kept": artifact("Never")})
-    node = pod(outputs=outputs)
-    assert artifacts_to_delete(spec, [replace(node, type=NodeType.DAG)], BOTH) == []
-    assert [one.name for one in artifacts_to_delete(spec, [node], BOTH)] == ["out"]
-    after = without_artifacts(node, {"out"})
-    assert after.outputs.artifacts == {**outputs.artifacts, "out": {"deleted": True}}
-    assert artifacts_to_delete(spec, [after], BOTH) == []
-    assert without_artifacts(pod(), {"out"}) == pod()
-
-
-def test_what_became_of_artifacts_is_noted():
-    first = noted({"spec": {}}, {"OnWorkflowCompletion"}, ["no", "neither"])
-    condition = {"type": "ArtifactGCError", "status": "True", "message": "no; neither"}
-    assert first["status"]["conditions"] == [condition]
-    second = noted(first, {"OnWorkflowDeletion"}, [])["status"]
-    assert second["conditions"] == []
-    assert second["artifactGCStatus"]["strategiesProcessed"] == dict.fromkeys(BOTH, True)
 
 
 # Pods
@@ -306,7 +221,7 @@ class Place:
 def place(monkeypatch):
     monkeypatch.setattr(Place, "deleted", [])
     monkeypatch.setattr(Place, "broken", set())
-    monkeypatch.setattr(cleaning, "driver_of", lambda _, secrets: Place(secrets))
+    monkeypatch.setattr(artifact_drivers, "driver_of", lambda _, secrets: Place(secrets))
     return Place
 
 
@@ -353,6 +268,13 @@ def test_a_retry_begins_a_new_life(backend, cleaner, clock, run):
     clock.time = ENDED + 29
     cleaner.clean()
     assert left(backend) == []
+
+
+def with_claims(*names, strategy=None):
+    return {
+        "spec": {"volumeClaimGC": {"strategy": strategy}} if strategy else {},
+        "status": {"persistentVolumeClaims": [{"name": n, "persistentVolumeClaim": {"claimName": n}} for n in names]},
+    }
 
 
 def test_claims_go_with_a_success(backend, cleaner, clock, run, tmp_path):

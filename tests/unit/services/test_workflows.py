@@ -240,6 +240,17 @@ def test_a_running_workflow_is_terminated_before_it_is_deleted(backend, submit, 
     assert backend.find(Query.of(WorkflowRow)) == []
 
 
+def test_an_artifact_that_names_a_key_alone_is_in_the_default_repository(backend, submit, tmp_path):
+    value = {"path": "/x", "archive": {"none": {}}, "s3": {"key": "made/out.txt"}}
+    done = {"type": NodeType.POD, "phase": Phase.SUCCEEDED, "finished_at": BEGAN}
+    submit("w", "Succeeded", nodes=[waiting(outputs=Values(artifacts={"out": value}), **done)])
+    file = backend.home / "repository" / "made" / "out.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text("x")
+    backend.workflows.fetch_artifact("w", "w", "out", tmp_path / "copy" / "out.txt")
+    assert (tmp_path / "copy" / "out.txt").read_text() == "x"
+
+
 # Wishes
 
 

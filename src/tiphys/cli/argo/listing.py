@@ -13,7 +13,7 @@ import click
 from tiphys._util.times import utc_now
 from tiphys.cli.argo.printing import OUTPUTS, in_order, list_text
 from tiphys.cli.argo.session import argo_command, workflows
-from tiphys.errors import NotFoundError, UsageError
+from tiphys.errors import ArtifactError, NotFoundError, UsageError
 from tiphys.ports.workflows import WorkflowFilter
 from tiphys.records.workflows import WorkflowSummary
 from tiphys.spec.yaml import dump
@@ -142,13 +142,15 @@ def list_command(chunk_size: int, no_headers: bool, output: str | None, **given:
 @click.option("--all", "everything", is_flag=True, help="All workflows of the namespace.")
 @filter_options
 @click.option("--query-chunk-size", type=int, default=0, help="Read large lists in chunks of so many.")
-@click.option("--force", is_flag=True, help="Taken for Argo's sake: nothing here needs to be forced.")
+@click.option("--force", is_flag=True, help="Leave artifacts that are to be deleted with the workflow.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be deleted.")
 def delete(
     names: tuple[str, ...], everything: bool, query_chunk_size: int, force: bool, dry_run: bool, **given: Any
 ) -> None:
-    """Delete workflows, with their nodes and logs; those that run are terminated first."""
-    del force
+    """Delete workflows with their nodes, logs and volume claims, and artifacts whose artifactGC says so.
+
+    Those that run are terminated first.
+    """
     service = workflows()
     filtered = everything or any(given.values())
     if not names and not filtered:
@@ -158,13 +160,18 @@ def delete(
         chosen += [(row.name, row.id) for row in find_all(service, filter_of(given), query_chunk_size)]
     if not chosen:
         click.echo("No resources found")
+    kept = []
     for name, uid in chosen:
         if dry_run:
             click.echo(f"Workflow '{name}' deleted (dry-run)")
             continue
         try:
-            service.delete(name, uid=uid)
+            service.delete(name, uid=uid, force=force)
         except NotFoundError:
             click.echo(f"Workflow '{name}' not found")
+        except ArtifactError as error:
+            kept.append(error)
         else:
             click.echo(f"Workflow '{name}' deleted")
+    if kept:
+        raise ArtifactError("\n".join(error.message for error in kept), hint=kept[0].hint)

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tiphys.errors import NotFoundError
-from tiphys.plugins.artifact_drivers import driver_of
-from tiphys.ports.artifact_driver import Secrets
+from tiphys.plugins.artifact_drivers import ArtifactDrivers
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.store import StoredWorkflow
 from tiphys.ports.workflows import Objects
-from tiphys.spec.artifacts import Artifact
 from tiphys.spec.kubernetes import SecretKeySelector
 
 
@@ -37,14 +35,14 @@ def find(stored: StoredWorkflow, node_id: str, name: str, *, of_inputs: bool) ->
     return found
 
 
-def fetch(artifact: Mapping[str, Any], target: Path, *, store: ArtifactStore, secrets: Secrets) -> None:
+def fetch(artifact: Mapping[str, Any], target: Path, *, store: ArtifactStore, drivers: ArtifactDrivers) -> None:
     """Write an artifact to `target`, as a file if it is one, else as a folder.
 
     Args:
         artifact: As the engine passes it on: with the digest of a stored tree, or with a location.
         target: Must not be there before.
         store: Keeps stored trees.
-        secrets: What a location names as its credentials.
+        drivers: Reach the places that artifacts name.
 
     Raises:
         ArtifactMissingError: it is not there any more.
@@ -53,8 +51,7 @@ def fetch(artifact: Mapping[str, Any], target: Path, *, store: ArtifactStore, se
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = artifact.get("digest")
     if not digest:
-        located = Artifact.from_json(dict(artifact))
-        driver_of(located, secrets).load(located, target)
+        drivers.fetch(artifact, target)
         return
     with store.open_tree(str(digest)) as tree:
         files = list(tree.iterdir())
@@ -64,11 +61,11 @@ def fetch(artifact: Mapping[str, Any], target: Path, *, store: ArtifactStore, se
             shutil.copytree(tree, target)
 
 
-def secrets_of(objects: Objects, namespace: str) -> Secrets:
-    """Values of the Secrets of a namespace."""
+def drivers_of(objects: Objects, namespace: str, home: Path) -> ArtifactDrivers:
+    """What reaches artifacts' places with the Secrets of a namespace, and the default repository of a home."""
 
     def value(selector: SecretKeySelector) -> str | None:
         found = (objects.secret(namespace, selector.name or "") or {}).get(selector.key or "")
         return None if found is None else found.decode()
 
-    return value
+    return ArtifactDrivers(value, home / "repository")

@@ -15,7 +15,7 @@ from tiphys.engine import operations
 from tiphys.engine.events import SuspendRequested
 from tiphys.engine.model import Phase
 from tiphys.engine.status.workflow import workflow_status
-from tiphys.errors import ConflictError, NotFoundError, UsageError
+from tiphys.errors import ArtifactError, ConflictError, NotFoundError, UsageError
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.engine_host import EngineHost
 from tiphys.ports.store import Reader, Store, StoredWorkflow, Transaction, WorkflowBatch
@@ -33,6 +33,7 @@ from tiphys.services.stored_templates import StoredTemplates
 from tiphys.services.workflows import again, artifacts, limits
 from tiphys.services.workflows.claims import make_claims
 from tiphys.services.workflows.detached import carry_out_detached
+from tiphys.services.workflows.garbage import ON_COMPLETION, ON_DELETION, Garbage, claims_of
 from tiphys.services.workflows.listing import find_workflows, labels_of
 from tiphys.services.workflows.logs import LoggedWorkflow, LogReader
 from tiphys.services.workflows.pods import logs_folder, remove_logs
@@ -213,18 +214,19 @@ class WorkflowService(Workflows):
             artifacts.find(stored, node_id, artifact, of_inputs=of_inputs),
             target,
             store=self._artifact_store(),
-            secrets=artifacts.secrets_of(self._objects(), stored.row.workspace),
+            drivers=artifacts.drivers_of(self._objects(), stored.row.workspace, self._home),
         )
 
     # Changing ---------------------------------------------------------------------------------------------------------
 
-    def delete(self, name: str, *, uid: str = "", archive: bool = False) -> None:
-        """Remove a workflow, its nodes and logs; one that runs is terminated first."""
+    def delete(self, name: str, *, uid: str = "", archive: bool = False, force: bool = False) -> None:
+        """Remove a workflow and what is to go with it; one that runs is terminated first."""
         with self._store.reader() as reader:
             row = self._row(reader, name, uid=uid, archive=archive)
         if row.finished_at is None:
             self._host().shut_down(row.id, "Terminate")
             self._host().wait(row.id)
+        self._delete_garbage(row, force=force)
         with self._store.transaction() as transaction:
             runs = transaction.find(Query.of(Run, workflow_uid=row.id))
             for run in runs:
@@ -232,6 +234,23 @@ class WorkflowService(Workflows):
             transaction.delete_found(Query.of(WorkflowRequest, workflow_uid=row.id))
             transaction.delete(WorkflowRow, [row.id])
         shutil.rmtree(logs_folder(self._home, row.id), ignore_errors=True)
+
+    def _delete_garbage(self, row: WorkflowSummary, *, force: bool) -> None:
+        with self._store.reader() as reader:
+            stored = reader.load_workflow(row.id)
+        if stored is None:
+            return
+        manifest = json.loads(stored.row.manifest)
+        objects = self._objects().in_namespace(row.workspace)
+        garbage = Garbage(self._store, objects, artifacts.drivers_of(objects, row.workspace, self._home))
+        if not force:
+            _, problems = garbage.delete_artifacts(stored, {ON_COMPLETION, ON_DELETION})
+            if problems and not (whole_spec(manifest).get("artifactGC") or {}).get("forceFinalizerRemoval"):
+                raise ArtifactError(
+                    f"The workflow {row.name} is kept, as its artifacts cannot be deleted: {'; '.join(problems)}",
+                    hint=f"Delete it and leave them where they are: tiphys argo delete --force {row.name}",
+                )
+        garbage.delete_claims(row.id, claims_of(manifest))
 
     def stop(self, name: str, *, selector: str = "", message: str = "") -> Manifest:
         """End a workflow and run its exit handler, or fail the Suspend nodes that the selector means."""

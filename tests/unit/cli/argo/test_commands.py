@@ -7,7 +7,7 @@ import json
 import pytest
 from tests.unit.cli.argo.conftest import HELLO
 
-from tiphys.errors import NotFoundError, TiphysError
+from tiphys.errors import ArtifactError, NotFoundError, TiphysError
 from tiphys.records.base import Query
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowRequest
@@ -166,6 +166,23 @@ def test_workflows_are_deleted(invoke, hello, carry):
     assert invoke("argo", "delete", "--all").stdout == "Workflow 'c' deleted\n"
     assert invoke("argo", "delete", "--all").stdout == "No resources found\n"
     assert "Either a workflow or an option" in invoke("argo", "delete", code=2).stderr
+
+
+def test_a_workflow_whose_artifacts_cannot_be_deleted_does_not_keep_the_others(invoke, hello, monkeypatch, backend):
+    for name in ("a", "b"):
+        invoke("argo", "submit", hello, "--name", name)
+    delete = backend.workflows.delete
+
+    def refuse(name, *, force, **options):
+        if name == "b" and not force:
+            raise ArtifactError("b is kept: no", hint="--force b")
+        delete(name, **options)
+
+    monkeypatch.setattr(backend.workflows, "delete", refuse)
+    result = invoke("argo", "delete", "b", "a", code=1)
+    assert result.stdout == "Workflow 'a' deleted\n"
+    assert "b is kept: no" in result.stderr
+    assert invoke("argo", "delete", "b", "--force").stdout == "Workflow 'b' deleted\n"
 
 
 # logs, wait, watch
