@@ -109,9 +109,7 @@ def retry(
     """Let a finished workflow go on under its own name: what failed is done again, what succeeded is kept.
 
     Taken back are nodes that failed and whatever follows them; the nodes above them run again. A failure that others
-    allowed for is left alone where one of them succeeded. Hooks of nodes that end anew run anew. Two things that had
-    succeeded are done again, as the machine goes on from there: the items of a loop after one that failed, and the last
-    group of steps if the workflow was cut short between two groups.
+    allowed for is left alone where one of them succeeded. Hooks of nodes that end anew run anew.
 
     Args:
         workflow: The manifest.
@@ -226,7 +224,7 @@ class _Rewinding:
                 self.reopened.add(node.id)
                 pending.extend(causes)
             else:
-                self._take(self._last_group(node) or node)
+                self._take(node)
 
     def _causes(self, node: Node) -> list[Node]:
         """The parts of a failed node that are to be done again; none where it goes as a whole."""
@@ -264,27 +262,17 @@ class _Rewinding:
         if node.type is NodeType.DAG:
             return not self._calls.shape(node).wanted <= begun
         template = self._calls.template(node)
+        if node.type is NodeType.STEPS and template is not None:
+            return sum(part.type is NodeType.STEP_GROUP for part in parts) < len(template.steps or ())
         if node.type is NodeType.STEP_GROUP and template is not None:
             return not {step.name for step in (template.steps or [])[self._tree.group_index(node)]} <= begun
         return node.type is NodeType.TASK_GROUP
 
-    def _last_group(self, node: Node) -> Node | None:
-        """Of a Steps node that was cut short between two groups the earlier one, from which the machine goes on."""
-        groups = [part for part in self._parts.get(node.id, ()) if part.type is NodeType.STEP_GROUP]
-        template = self._calls.template(node)
-        unfinished = node.type is NodeType.STEPS and template is not None and len(groups) < len(template.steps or ())
-        return groups[-1] if unfinished and groups else None
-
     def _spread(self) -> None:
         """Draw the consequences of `_take`: parts go with the whole, and what follows goes, too."""
-        gaps: set[str] = set()
         for node in self._tree.nodes:
-            role, above = self._tree.role(node), self._tree.above(node)
-            loop = above.id if above is not None and role is Role.ITEM else ""
-            # The machine goes on with a loop after its last item: an item that goes takes the later ones with it.
-            if self._goes(node, role, above) or node.id in self.removed or loop in gaps:
+            if self._goes(node, self._tree.role(node), self._tree.above(node)):
                 self.removed.add(node.id)
-                gaps.update([loop] if loop else ())
         self.reopened -= self.removed
 
     def _goes(self, node: Node, role: Role, above: Node | None) -> bool:
