@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any
 
 from tiphys.errors import ExpressionError
+from tiphys.lang.goregex import compile_regex
 
 _MAX_DEPTH = 100
 _PREFIXES = frozenset("-!~")
@@ -344,18 +345,7 @@ def _matches(value: Any, pattern: Any) -> bool:
     for side in (value, pattern):
         if not isinstance(side, str):
             raise _mismatch("=~", side, "it is not text")
-    translated = _POSIX.sub(lambda match: _POSIX_CLASSES[match[1]], pattern).replace("\\z", "\\Z")
-    try:
-        return re.search(translated, value) is not None
-    except re.error as error:
-        raise ExpressionError(f"'{pattern}' is not a regular expression: {error}.") from None
-
-
-_POSIX_CLASSES = {
-    "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "ascii": "\\x00-\\x7F", "blank": "\\t ", "digit": "0-9", "lower": "a-z",
-    "punct": "!-/:-@\\[-`{-~", "space": "\\t\\n\\v\\f\\r ", "upper": "A-Z", "word": "0-9A-Za-z_", "xdigit": "0-9A-Fa-f",
-}  # fmt: skip
-_POSIX = re.compile(r"\[:(" + "|".join(_POSIX_CLASSES) + r"):\]")
+    return compile_regex(pattern).search(value) is not None
 
 
 def _integer(value: float) -> int:

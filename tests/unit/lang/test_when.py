@@ -86,7 +86,8 @@ WRONG = [
     ("!!true", "'!!' is not an operator"),
     ("1 in (1)", "not a list"),
     ("1 =~ a", "not text"),
-    ("a =~ '('", "not a regular expression"),
+    ("a =~ '('", "error parsing regexp: missing closing )"),
+    ("a =~ '(?=b)'", "error parsing regexp"),
     ("a === b", "'===' is not an operator"),
     ("a = b", "'=' is not an operator"),
     ("1.2.3 == 1", "'1.2.3' is not a number"),
@@ -119,3 +120,8 @@ def test_wrong(text: str, message: str) -> None:
 
 def test_long_conditions_do_not_recurse() -> None:
     assert evaluate(" && ".join(["a == a"] * 5000))
+
+
+def test_a_regular_expression_takes_time_linear_in_the_text() -> None:
+    """`re` would try each of 2**40 ways to divide the letters."""
+    assert evaluate(f"{'a' * 40}b !~ '^(a+)+$'")
