@@ -144,7 +144,7 @@ def _settle_attempt(core: Core, retry: Node, attempt: Node) -> None:
         due = (attempt.finished_at or 0.0) + verdict.wait
         core.backoffs[retry.id] = due
         core.commands.append(SetTimer(f"retry:{retry.id}", due))
-        retry.message = f"Backoff for {format_duration(verdict.wait)}"
+        retry.message = f"Backoff for {format_duration(round(verdict.wait, 3))}"
         core.put(retry, "backoff")
     else:
         core.push((core.place_of(retry), core.boundaries.get(retry.boundary_id or ""), retry))

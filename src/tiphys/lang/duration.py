@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from tiphys.errors import ExpressionError
 
@@ -35,14 +36,36 @@ def parse_duration(text: str) -> float:
     return -total if text[0] == "-" else total
 
 
-def format_duration(seconds: float) -> str:
-    """As Go prints it, to the millisecond: 90.5 → "1m30.5s"."""
-    sign, millis = ("-" if seconds < 0 else ""), round(abs(seconds) * 1000)
-    if millis < 1000:
-        return f"{sign}{millis}ms" if millis else "0s"
-    minutes, rest = divmod(millis, 60_000)
-    hours, minutes = divmod(minutes, 60)
-    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
-    if minutes or hours:
-        text = f"{minutes}m{text}"
-    return f"{sign}{hours}h{text}" if hours else sign + text
+def format_duration(duration: float | timedelta) -> str:
+    """As Go's Duration.String: "1h2m3.5s", "1.5ms", "0s".
+
+    Args:
+        duration: Seconds, counted to the nanosecond, or a timedelta.
+    """
+    if isinstance(duration, timedelta):
+        return format_nanoseconds((duration // timedelta(microseconds=1)) * 1000)
+    return format_nanoseconds(round(duration * 1_000_000_000))
+
+
+def format_nanoseconds(nanoseconds: int) -> str:
+    """The same of a whole number of nanoseconds."""
+    sign, rest = ("-" if nanoseconds < 0 else ""), abs(nanoseconds)
+    if rest < 1_000_000_000:
+        for unit, size in (("ms", 1_000_000), ("µs", 1000), ("ns", 1)):
+            if rest >= size:
+                return sign + _decimal(rest, size) + unit
+        return "0s"
+    minutes, rest = divmod(rest, 60_000_000_000)
+    text = _decimal(rest, 1_000_000_000) + "s"
+    if minutes:
+        text = f"{minutes % 60}m{text}"
+    if minutes >= 60:
+        text = f"{minutes // 60}h{text}"
+    return sign + text
+
+
+def _decimal(value: int, unit: int) -> str:
+    """The quotient, exactly; the unit is a power of ten."""
+    whole, rest = divmod(value, unit)
+    digits = f"{rest:0{len(str(unit)) - 1}}".rstrip("0") if rest else ""
+    return f"{whole}.{digits}" if digits else str(whole)

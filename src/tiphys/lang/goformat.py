@@ -16,7 +16,8 @@ from decimal import Decimal
 from typing import Any
 
 from tiphys.errors import ExpressionError
-from tiphys.lang.gotime import STRING_LAYOUT, format_duration, format_time
+from tiphys.lang.duration import format_duration
+from tiphys.lang.gotime import STRING_LAYOUT, format_time
 
 #: Widths and precisions beyond it are refused, as in Go.
 _LARGEST = 1_000_000

@@ -406,35 +406,3 @@ def _placed(moment: datetime, fields: _Fields, zone: tzinfo) -> datetime:
 
 def _fixed(distance: timedelta, name: str) -> timezone:
     return timezone(distance, name) if name else timezone(distance)
-
-
-def format_duration(duration: float | timedelta) -> str:
-    """As Go's Duration.String: "1h2m3.5s", "1.5ms", "0s".
-
-    Args:
-        duration: Seconds, counted to the nanosecond, or a timedelta.
-    """
-    if isinstance(duration, timedelta):
-        nanoseconds = (duration // timedelta(microseconds=1)) * 1000
-    else:
-        nanoseconds = round(duration * 1_000_000_000)
-    sign, rest = ("-" if nanoseconds < 0 else ""), abs(nanoseconds)
-    if rest < 1_000_000_000:
-        for unit, size in (("ms", 1_000_000), ("µs", 1000), ("ns", 1)):
-            if rest >= size:
-                return sign + _decimal(rest, size) + unit
-        return "0s"
-    minutes, rest = divmod(rest, 60_000_000_000)
-    text = _decimal(rest, 1_000_000_000) + "s"
-    if minutes:
-        text = f"{minutes % 60}m{text}"
-    if minutes >= 60:
-        text = f"{minutes // 60}h{text}"
-    return sign + text
-
-
-def _decimal(value: int, unit: int) -> str:
-    """The quotient, exactly; the unit is a power of ten."""
-    whole, rest = divmod(value, unit)
-    digits = f"{rest:0{len(str(unit)) - 1}}".rstrip("0") if rest else ""
-    return f"{whole}.{digits}" if digits else str(whole)

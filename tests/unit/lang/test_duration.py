@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,11 +41,26 @@ def test_wrong(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0s"), (0.25, "250ms"), (1, "1s"), (90.5, "1m30.5s"), (3600, "1h0m0s"), (-61, "-1m1s"), (59.9996, "1m0s")],
+    ("duration", "expected"),
+    [
+        (0, "0s"),
+        (0.25, "250ms"),
+        (3600, "1h0m0s"),
+        (1e-9, "1ns"),
+        (1.1e-6, "1.1µs"),
+        (0.0022, "2.2ms"),
+        (3.3, "3.3s"),
+        (245, "4m5s"),
+        (245.001, "4m5.001s"),
+        (18367.001, "5h6m7.001s"),
+        (8 * 60 + 1e-9, "8m0.000000001s"),
+        (timedelta(days=1, hours=1), "25h0m0s"),
+        (-90, "-1m30s"),
+        (timedelta(microseconds=-1), "-1µs"),
+    ],
 )
-def test_format(seconds: float, text: str) -> None:
-    assert format_duration(seconds) == text
+def test_format(duration: float | timedelta, expected: str) -> None:
+    assert format_duration(duration) == expected
 
 
 @given(st.integers(0, 10**9))

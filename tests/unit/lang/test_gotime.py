@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.errors import ExpressionError
-from tiphys.lang.gotime import LAYOUTS, STRING_LAYOUT, format_duration, format_time, parse_time
+from tiphys.lang.gotime import LAYOUTS, STRING_LAYOUT, format_time, parse_time
 
 LOS_ANGELES = ZoneInfo("America/Los_Angeles")
 MOMENT = datetime(2009, 2, 4, 21, 0, 57, 12345, tzinfo=LOS_ANGELES)
@@ -196,24 +196,3 @@ offsets = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(
 def test_what_is_formatted_can_be_parsed(moment: datetime, layout: str) -> None:
     layout = LAYOUTS.get(layout, layout)
     assert parse_time(layout, format_time(moment, layout)) == moment
-
-
-@pytest.mark.parametrize(
-    ("duration", "expected"),
-    [
-        (0, "0s"),
-        (1e-9, "1ns"),
-        (1.1e-6, "1.1µs"),
-        (0.0022, "2.2ms"),
-        (3.3, "3.3s"),
-        (245, "4m5s"),
-        (245.001, "4m5.001s"),
-        (18367.001, "5h6m7.001s"),
-        (8 * 60 + 1e-9, "8m0.000000001s"),
-        (timedelta(days=1, hours=1), "25h0m0s"),
-        (-90, "-1m30s"),
-        (timedelta(microseconds=-1), "-1µs"),
-    ],
-)
-def test_duration(duration: float | timedelta, expected: str) -> None:
-    assert format_duration(duration) == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from tiphys.lang.duration import format_nanoseconds
 from tiphys.lang.expr.faults import FaultError
 
 _UNITS = {
@@ -21,26 +22,7 @@ class Duration:
 
     def __str__(self) -> str:
         """As Go's Duration.String: 1h0m0s, 1.5s, 20ms, 0s."""
-        total = abs(self.nanoseconds)
-        sign = "-" if self.nanoseconds < 0 else ""
-        if total == 0:
-            return "0s"
-        for unit, size in (("ns", 10**3), ("µs", 10**6), ("ms", 10**9)):
-            if total < size:
-                return f"{sign}{_decimal(total, size // 10**3)}{unit}"
-        minutes, rest = divmod(total, _UNITS["m"])
-        hours, minutes = divmod(minutes, 60)
-        text = _decimal(rest, 10**9) + "s"
-        if hours:
-            return f"{sign}{hours}h{minutes}m{text}"
-        return f"{sign}{minutes}m{text}" if minutes else sign + text
-
-
-def _decimal(count: int, unit: int) -> str:
-    whole, rest = divmod(count, unit)
-    if not rest:
-        return str(whole)
-    return f"{whole}.{str(rest).rjust(len(str(unit)) - 1, '0').rstrip('0')}"
+        return format_nanoseconds(self.nanoseconds)
 
 
 def read_duration(text: str) -> Duration:

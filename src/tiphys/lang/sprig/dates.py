@@ -8,8 +8,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tiphys.errors import ExpressionError
-from tiphys.lang.duration import parse_duration
-from tiphys.lang.gotime import format_duration, format_time, parse_time
+from tiphys.lang.duration import format_duration, parse_duration
+from tiphys.lang.gotime import format_time, parse_time
 from tiphys.lang.sprig.signature import Table
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
