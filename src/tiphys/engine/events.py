@@ -57,8 +57,8 @@ class TaskReady:
     """A daemon's task is ready: those who wait for it may go on."""
 
     task_id: str
-    #: Where it can be reached.
-    ip: str = ""
+    #: Where it can be reached: never empty.
+    ip: str
 
 
 @dataclass(frozen=True, slots=True)

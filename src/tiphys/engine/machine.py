@@ -346,12 +346,13 @@ class Machine:
             return
         del core.running[node.id]
         core.daemons[node.id] = node.boundary_id or ""
-        top, known = node, False
-        for each in (node, core.nodes.get(node.parent_id or "")):
-            if each is node or (each is not None and each.type is NodeType.RETRY):
-                top, known = each, each.daemoned
-                each.daemoned, each.ip = True, event.ip
-                core.put(each, "ready")
+        top = core.retry_of(node) or node
+        known = top.daemoned
+        if top is not node:
+            core.serving[top.id] = top.boundary_id or ""
+        for each in (node,) if top is node else (node, top):
+            each.daemoned, each.ip = True, event.ip
+            core.put(each, "ready")
         if not known:
             settle_ready(core, top)
 

@@ -120,7 +120,7 @@ class Node:
     hook: str = ""
     #: A daemon that is ready: those who wait for it go on while it runs.
     daemoned: bool = False
-    #: Address of a daemon.
+    #: Address of a daemon; kept after its end, it tells that it had been ready.
     ip: str = ""
     #: "n/m", as the task itself tells.
     progress: str = ""

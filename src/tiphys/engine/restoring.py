@@ -114,9 +114,7 @@ def _place_stage(boundary: Boundary, node: Node) -> None:
 def _place_open(core: Core, node: Node) -> None:
     """Note a node that is not fulfilled."""
     template = None if node.type in (NodeType.TASK_GROUP, NodeType.STEP_GROUP) else core.template_of(node)
-    parent = core.nodes.get(node.parent_id or "")
-    attempt = parent is not None and parent.type is NodeType.RETRY and not is_hook(node, parent)
-    if template is not None and template.locks and not attempt:
+    if template is not None and template.locks and core.retry_of(node) is None:
         core.locked.add(node.id)
     if node.phase is Phase.PENDING:
         core.gated[node.id] = False
@@ -124,8 +122,9 @@ def _place_open(core: Core, node: Node) -> None:
         core.boundaries[node.id] = new_boundary(core, node, template, core.place_of(node))
     elif node.type is NodeType.SUSPEND:
         core.paused[node.id] = None
-    elif node.daemoned and node.type is not NodeType.RETRY:
-        core.daemons[node.id] = node.boundary_id or ""
+    elif node.daemoned:
+        found = core.serving if node.type is NodeType.RETRY else core.daemons
+        found[node.id] = node.boundary_id or ""
     elif node.type not in (NodeType.RETRY, NodeType.TASK_GROUP, NodeType.STEP_GROUP):
         core.running[node.id] = None
 
@@ -187,8 +186,8 @@ def _restore_failures(core: Core) -> None:
                     continue
                 if fails_fast(boundary, node):
                     boundary.stopped = boundary.failed_fast = True
-                if node.phase not in task.fatal:
-                    continue
+                if node.phase not in task.fatal or node.ip:
+                    continue  # those who waited for a daemon had gone on before it died
                 if not stops_all:
                     boundary.stopped = boundary.stopped or (boundary.plan.fail_fast and node is top)
                 elif core.closed is None:

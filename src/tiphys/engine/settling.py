@@ -13,7 +13,7 @@ from tiphys.engine.model import Node, NodeType, Phase, Reason, Values
 from tiphys.engine.retry import Verdict, decide
 from tiphys.engine.scope import Scope, dag_outputs, export
 from tiphys.engine.starting import add_ended, admit, end, make_ready, open_stage
-from tiphys.engine.state import EXIT_PLACE, Boundary, Closed, Core, Entry, Group, is_done, is_hook
+from tiphys.engine.state import EXIT_PLACE, Boundary, Closed, Core, Entry, Group, is_done
 from tiphys.errors import ExpressionError, TiphysError
 from tiphys.lang.depends import Term
 from tiphys.lang.duration import format_duration
@@ -39,9 +39,9 @@ def settle(core: Core, node: Node) -> None:
         if boundary is not None:
             _advance(core, boundary, node)
         return
-    parent = core.nodes.get(node.parent_id or "")
-    if parent is not None and parent.type is NodeType.RETRY and not is_hook(node, parent):
-        _settle_attempt(core, parent, node)
+    retry = core.retry_of(node)
+    if retry is not None:
+        _settle_attempt(core, retry, node)
         return
     memorize(core, node)
     export(core, node)
@@ -424,12 +424,6 @@ def leave(
     """End a DAG or steps, and the daemons that were started for it."""
     del core.boundaries[boundary.node.id]
     _end_daemons(core, boundary.node.id)
-    for retry in _daemons_to_come(core, boundary):
-        node = core.nodes[core.attempts[retry.id][-1]]
-        if not node.phase.fulfilled:
-            core.commands.append(Cancel(leaf.task_id(core, node), node.id))
-            end(core, node, Phase.SUCCEEDED)
-        end(core, retry, Phase.SUCCEEDED)
     end(core, boundary.node, phase, message=message, reason=reason, outputs=outputs)
 
 
@@ -440,13 +434,12 @@ def _end_daemons(core: Core, place: str) -> None:
         node = core.nodes[daemon]
         core.commands.append(Cancel(leaf.task_id(core, node), daemon))
         end(core, node, Phase.SUCCEEDED)
-
-
-def _daemons_to_come(core: Core, boundary: Boundary) -> list[Node]:
-    """Retry nodes of daemons that died and are to be ready again."""
-    found = [child for group in boundary.groups.values() for child in group.children]
-    tops = [top for top in boundary.tops if top is not None]
-    return [node for node in [*tops, *found] if node.id in core.attempts and node.daemoned and not node.phase.fulfilled]
+    for retry in [found for found, started in core.serving.items() if started == place]:
+        node = core.nodes[core.attempts[retry][-1]]
+        if not node.phase.fulfilled:
+            core.commands.append(Cancel(leaf.task_id(core, node), node.id))
+            end(core, node, Phase.SUCCEEDED)
+        end(core, core.nodes[retry], Phase.SUCCEEDED)
 
 
 def _first_failure(boundary: Boundary) -> Node:

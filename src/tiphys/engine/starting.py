@@ -45,6 +45,7 @@ def end(
     core.running.pop(node.id, None)
     core.paused.pop(node.id, None)
     core.backoffs.pop(node.id, None)
+    core.serving.pop(node.id, None)
     core.gated.pop(node.id, None)
     if node.id in core.locked:
         core.locked.discard(node.id)

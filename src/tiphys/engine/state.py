@@ -161,6 +161,8 @@ class Core:
     running: dict[str, None] = field(default_factory=dict)
     #: Ids of daemons that are ready, by the DAG or steps node at whose end they end.
     daemons: dict[str, str] = field(default_factory=dict)
+    #: Ids of Retry nodes of daemons that were ready, by the same: one that died is to be ready again.
+    serving: dict[str, str] = field(default_factory=dict)
     #: Ids of nodes that wait for a lock or for what is remembered, and whether they have it all.
     gated: dict[str, bool] = field(default_factory=dict)
     #: Hooks of a node that are not fulfilled: the node's id → how many.
@@ -251,6 +253,12 @@ class Core:
     def stops_all(self, boundary: Boundary) -> bool:
         """Whether a failure in this DAG is to stop the whole workflow, by its execution mode."""
         return self.plan.mode in ("FAIL_FAST", "STOP_ON_FAILURE") and not boundary.shielded
+
+    def retry_of(self, node: Node) -> Node | None:
+        """The Retry node that a node is an attempt of, if it is one."""
+        parent = self.nodes.get(node.parent_id or "")
+        attempt = parent is not None and parent.type is NodeType.RETRY and not is_hook(node, parent)
+        return parent if attempt else None
 
     def place_of(self, node: Node) -> Place:
         """Where the unit stands that a node belongs to."""

@@ -31,16 +31,19 @@ from tiphys.engine.commands import (
 from tiphys.engine.events import (
     Event,
     LocksGranted,
+    NodeSet,
     Recalled,
     ResumeRequested,
     ShutdownRequested,
     SuspendRequested,
     TaskFinished,
+    TaskReady,
     TimerFired,
     WorkflowStarted,
 )
+from tiphys.engine.ids import fnv32, node_id
 from tiphys.engine.machine import Machine
-from tiphys.engine.model import LeafTask, Node, Phase, Values, WorkflowState
+from tiphys.engine.model import LeafTask, Node, NodeType, Phase, Values, WorkflowState
 from tiphys.spec.workflow import Workflow
 
 
@@ -49,8 +52,8 @@ class World:
     """Tasks as an outside system carries them out: each id once, whatever is asked."""
 
     seed: int
-    #: task id → (when it ends, how).
-    tasks: dict[str, tuple[float, TaskFinished]] = field(default_factory=dict)
+    #: task id → (when, what) it reports: a daemon that it is ready, and all but some daemons their end.
+    tasks: dict[str, list[tuple[float, TaskReady | TaskFinished]]] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
     #: Holder → when it gets its locks, or hears what is remembered.
     granted: dict[str, float] = field(default_factory=dict)
@@ -70,7 +73,15 @@ class World:
             outputs=outputs if phase is Phase.SUCCEEDED else None,
             retryable=digest[2] % 7 != 0,
         )
-        self.tasks[task.id] = (now + duration, event)
+        if not task.body.get("serves"):
+            self.tasks[task.id] = [(now + duration, event)]
+            return
+        # Of four daemons one dies before it is ready, two die later, and one lives on until it is ended.
+        ready = (now + 1, TaskReady(task.id, f"10.0.0.{task.attempt}"))
+        self.tasks[task.id] = [
+            *([] if duration == 1 else [ready]),
+            *([] if task.attempt > 3 or duration == 7 else [(now + duration, event)]),
+        ] or [ready]
 
 
 @dataclass
@@ -91,6 +102,10 @@ class Store:
         self.outbox += [command for command in commands if isinstance(command, Launch | Cancel)]
 
 
+#: Seconds between two resumptions.
+PAUSE = 7
+
+
 class Crash(Exception):
     """The controller dies."""
 
@@ -109,7 +124,9 @@ class Controller:
         #: (time, order, key, event): the key keeps the order independent of what a crash did.
         self.queue: list[tuple[float, int, str, Event]] = []
         self.machine = Machine("uid", self.workflow, "w")
-        for number, (at, event) in enumerate([(0.0, WorkflowStarted()), *script]):
+        # Someone resumes now and then, so that nothing waits for ever.
+        visits = [(at + 0.75, ResumeRequested()) for at in range(PAUSE, 100 * PAUSE, PAUSE)]
+        for number, (at, event) in enumerate([(0.0, WorkflowStarted()), *script, *visits]):
             heapq.heappush(self.queue, (at, 0, f"{number:03}", event))
 
     def run(self) -> Store:
@@ -143,9 +160,7 @@ class Controller:
         if isinstance(command, SetTimer):
             heapq.heappush(self.queue, (command.due, 2, command.key, TimerFired(command.key)))
         elif isinstance(command, Launch):
-            self.world.launch(self.machine.task(command.node_id), self.now)
-            at, event = self.world.tasks[command.task_id]
-            heapq.heappush(self.queue, (at, 1, command.task_id, event))
+            self._launch(command.node_id)
             self.store.outbox.remove(command)
         elif isinstance(command, Cancel):
             self.world.cancelled.add(command.task_id)
@@ -163,6 +178,13 @@ class Controller:
         else:
             assert isinstance(command, FinishWorkflow)
 
+    def _launch(self, found: str) -> None:
+        """Ask the world for a task; again for one that it knows, which then reports as before."""
+        task = self.machine.task(found)
+        self.world.launch(task, self.now)
+        for at, event in self.world.tasks[task.id]:
+            heapq.heappush(self.queue, (at, 1, f"{task.id} {type(event).__name__}", event))
+
     def _recover(self) -> None:
         """What a new process does: the queue of the old one is gone, but for what came from outside."""
         outside = [entry for entry in self.queue if entry[1] == 0]
@@ -174,11 +196,9 @@ class Controller:
         nodes = [copy.deepcopy(node) for node in self.store.nodes.values()]
         self.machine = Machine.restore("uid", self.workflow, copy.deepcopy(self.store.state), nodes, now=self.now)
         self.machine.validate()
-        for node_id in self.machine.running():
-            task = self.machine.task(node_id)
-            self.world.launch(task, self.now)
-            at, event = self.world.tasks[task.id]
-            heapq.heappush(self.queue, (at, 1, task.id, event))
+        ready = [node.id for node in nodes if node.daemoned and node.type is not NodeType.RETRY]
+        for found in [*self.machine.running(), *ready]:
+            self._launch(found)
         for command in [*self.machine.timers(), *self.machine.requests()]:
             self._carry_out(command)
         for command in list(self.store.outbox):
@@ -222,7 +242,7 @@ def tasks(draw: st.DrawFn, *, templates: list[str]) -> list[dict[str, Any]]:
             task["continueOn"] = {"failed": True}
             task.pop("depends", None)
         if draw(st.integers(0, 4)) == 0:
-            task["hooks"] = draw(st.sampled_from(HOOKS))
+            task["hooks"] = draw(st.sampled_from([*HOOKS, *(MORE_HOOKS if "daemon" in templates else ())]))
         found.append(task)
     return found
 
@@ -236,7 +256,15 @@ HOOKS: list[dict[str, Any]] = [
     {"begun": {"template": "leaf", "expression": "workflow.status == 'Running'"}},
     {"broken": {"template": "leaf", "expression": "1 + 1"}},
 ]
+#: Hooks of those who have more than steps of a pipeline.
+MORE_HOOKS: list[dict[str, Any]] = [
+    {"serving": {"template": "daemon", "expression": "workflow.status == 'Running'"}, "exit": {"template": "server"}},
+    {"exit": {"template": "pause"}},
+]
 LEAF: dict[str, Any] = {"inputs": {"parameters": [{"name": "p", "default": "d"}]}, "plugin": PLUGIN}
+DAEMON: dict[str, Any] = {**LEAF, "daemon": True, "plugin": {"tiphys": {"step": "s", "serves": True}}}
+#: Templates that steps of a pipeline have no counterpart of.
+MORE = ["locked", "kept", "daemon", "server", "approve", "pause", "ask"]
 RETRIES = [
     {"limit": 2},
     {"limit": "2", "retryPolicy": "Always", "backoff": {"duration": "2", "factor": 2, "cap": "3s"}},
@@ -245,11 +273,16 @@ RETRIES = [
 ]
 
 
+def supplied(**fields: Any) -> dict[str, Any]:
+    """Outputs that whoever resumes the workflow gives."""
+    return {"parameters": [{"name": "n", "valueFrom": {"supplied": {}, **fields}}]}
+
+
 @st.composite
 def groups(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
     """Steps that stand in groups as they come, without what only tasks of a DAG have."""
     found: list[list[dict[str, Any]]] = []
-    for task in draw(tasks(templates=["leaf", "slow", "again", "locked", "kept"])):
+    for task in draw(tasks(templates=["leaf", "slow", "again", *MORE])):
         step = {key: value for key, value in task.items() if key not in ("depends", "dependencies")}
         if "{{tasks." in str(step):
             step = json.loads(json.dumps(step).replace("{{tasks.", "{{steps."))
@@ -265,9 +298,9 @@ def groups(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
 @st.composite
 def workflows(draw: st.DrawFn) -> dict[str, Any]:
     mode = draw(st.sampled_from(["", "", "FAIL_FAST", "STOP_ON_FAILURE", "CONTINUE_ON_FAILURE"]))
-    # Execution modes are of pipelines, which have neither steps templates nor hooks nor locks.
-    names = ["leaf", "slow", "again", "nested", *(() if mode else ("steps", "locked", "kept"))]
-    inner = draw(tasks(templates=names[:3]))
+    # Execution modes are of pipelines, which have neither steps templates nor hooks, locks, daemons or suspension.
+    names = ["leaf", "slow", "again", "nested", *(() if mode else ("steps", *MORE))]
+    inner = draw(tasks(templates=[*names[:3], *(() if mode else MORE)]))
     outer = draw(tasks(templates=names))
     fail_fast = draw(st.booleans()) if mode == "" else mode != "CONTINUE_ON_FAILURE"
     nested: dict[str, Any] = {
@@ -294,6 +327,11 @@ def workflows(draw: st.DrawFn) -> dict[str, Any]:
             {"name": "kept", "memoize": {"key": "k", "cache": {"configMap": {"name": "c"}}}, **LEAF},
             steps,
             {"name": "slow", "timeout": "5s", **LEAF},
+            {"name": "daemon", **DAEMON},
+            {"name": "server", "retryStrategy": draw(st.sampled_from(RETRIES)), **DAEMON},
+            {"name": "approve", "inputs": LEAF["inputs"], "suspend": {}},
+            {"name": "pause", "inputs": LEAF["inputs"], "suspend": {"duration": "3"}, "outputs": supplied(default="5")},
+            {"name": "ask", "inputs": LEAF["inputs"], "suspend": {"duration": "9s"}, "outputs": supplied()},
             {"name": "again", "retryStrategy": draw(st.sampled_from(RETRIES)), "timeout": "6", **LEAF},
         ],
     }
@@ -304,7 +342,7 @@ def workflows(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.integers(0, 4)) == 0:
         spec["hooks"] = {"seen": {"template": "leaf", "expression": "workflow.status == 'Running'"}}
     if draw(st.booleans()):
-        spec["onExit"] = draw(st.sampled_from(["leaf", "again", "nested"]))
+        spec["onExit"] = draw(st.sampled_from(["leaf", "again", "nested", *(() if mode else ("server", "pause"))]))
     annotations = {"tiphys.dev/execution-mode": mode} if mode else {}
     if mode:
         spec.pop("hooks", None)
@@ -321,6 +359,11 @@ def scripts(draw: st.DrawFn) -> list[tuple[float, Event]]:
     if draw(st.integers(0, 2)) == 0:
         at = draw(st.integers(0, 8)) + 0.25
         script += [(at, SuspendRequested()), (at + draw(st.integers(1, 6)), ResumeRequested())]
+    for task in draw(st.lists(st.sampled_from(["w.t0", "w.t1", "w.t2"]), max_size=2, unique=True)):
+        phase = draw(st.sampled_from([None, Phase.SUCCEEDED, Phase.FAILED, Phase.SKIPPED]))
+        values = draw(st.sampled_from([{}, {"n": "6"}]))
+        event = NodeSet(node_id("w", task, fnv32(task), {}), phase, draw(st.sampled_from([None, "set"])), values)
+        script.append((draw(st.integers(1, 9)) + 0.375, event))
     return script
 
 

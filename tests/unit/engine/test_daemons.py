@@ -89,8 +89,8 @@ def test_what_it_reports_after_its_end_is_nothing(drive: type[Drive]) -> None:
     assert run.ready("d") == ["launch a"]
 
     assert run.ready("d") == []
-    assert run.handle(TaskReady("uid/wf-1/0")) == []
-    assert run.handle(TaskReady(run.task("a").id)) == []
+    assert run.handle(TaskReady("uid/wf-1/0", "10.0.0.1")) == []
+    assert run.handle(TaskReady(run.task("a").id, "10.0.0.1")) == []
     assert not run.node("a").daemoned
 
 
@@ -249,6 +249,46 @@ def test_a_daemon_that_is_a_hook(drive: type[Drive]) -> None:
 
     assert run.end("b") == ["launch a"]
     assert run.end("a") == ["cancel b.hooks.running", "finish"]
+    assert run.machine.state.phase is Phase.SUCCEEDED
+
+
+@each_way
+def test_a_daemon_that_is_a_hook_of_one_that_is_retried(drive: type[Drive]) -> None:
+    again = template("again", daemon=True, retryStrategy={"limit": 2})
+    hooks = {"running": {"template": "daemon", "expression": "tasks.d.status == 'Running'"}}
+    run = drive(flow({"name": "d", "template": "again", "hooks": hooks}, after(), templates=[DAEMON, again]))
+    assert run.ready("d.hooks.running") == []
+    assert not run.node("d").daemoned
+
+    assert run.ready("d(0)") == ["launch a"]
+    assert sorted(run.end("a")) == ["cancel d(0)", "cancel d.hooks.running", "finish"]
+    assert run.machine.state.phase is Phase.SUCCEEDED
+
+
+@each_way
+@pytest.mark.parametrize("wait", [{}, {"backoff": {"duration": "1h"}}])
+def test_a_hook_that_is_a_daemon_and_is_to_be_ready_again_ends_with_the_dag(
+    drive: type[Drive], wait: dict[str, Any]
+) -> None:
+    again = template("again", daemon=True, retryStrategy={"limit": 2, **wait})
+    run = drive(flow({"name": "b", "hooks": {"exit": {"template": "again"}}}, after("b"), templates=[again]))
+    run.end("b")
+    assert run.ready("b.onExit(0)") == ["launch a"]
+    run.end("b.onExit(0)", Phase.FAILED)
+
+    assert run.end("a") == (["finish"] if wait else ["cancel b.onExit(1)", "finish"])
+    assert run.machine.state.phase is Phase.SUCCEEDED
+    assert run.node("b.onExit").phase is Phase.SUCCEEDED
+
+
+@each_way
+def test_what_follows_a_daemon_goes_on_when_it_dies(drive: type[Drive]) -> None:
+    run = drive(flow(SERVER, after(), {"name": "b", "depends": "a"}, templates=[DAEMON]))
+    run.ready("d")
+    run.end("d", Phase.FAILED)
+
+    assert run.end("a") == ["launch b"]
+    assert run.end("b") == ["finish"]
     assert run.machine.state.phase is Phase.SUCCEEDED
 
 
