@@ -229,3 +229,16 @@ class WorkflowPlan:
     locks: tuple[LockPlan, ...]
     #: FAIL_FAST, STOP_ON_FAILURE, CONTINUE_ON_FAILURE or "" for plain Argo.
     mode: str
+
+    def templates(self) -> list[TemplatePlan]:
+        """All templates that can be reached, each once."""
+        found: dict[int, TemplatePlan] = {}
+        pending = [self.main, *(hook.template for hook in (*self.hooks, *([self.exit] if self.exit else ())))]
+        while pending:
+            template = pending.pop()
+            if id(template) in found:
+                continue
+            found[id(template)] = template
+            for task in template.dag.tasks if template.dag else ():
+                pending += [task.template, *(hook.template for hook in task.hooks)]
+        return list(found.values())

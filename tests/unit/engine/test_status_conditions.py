@@ -90,6 +90,7 @@ def test_every_part_of_a_template_is_looked_at() -> None:
             {
                 "name": "a",
                 "nodeSelector": {"disk": "fast"},
+                "podSpecPatch": "{}",
                 "container": {"image": "i", "livenessProbe": {"exec": {}}, **used},
                 "initContainers": [{"name": "first", **used}],
                 "sidecars": [{"name": "db", "securityContext": {"runAsUser": 1}}],
@@ -104,6 +105,7 @@ def test_every_part_of_a_template_is_looked_at() -> None:
     assert ignored_fields(spec, stored, runner="sandbox") == [
         "templateDefaults.tolerations",
         "templates.a.nodeSelector",
+        "templates.a.podSpecPatch",
         "templates.a.container.livenessProbe",
         "templates.a.container.resources",
         "templates.a.initContainers.first.resources",

@@ -266,3 +266,43 @@ def test_a_default_stands_in(backend, config_map):
         backend.objects.create(config_map)
     made = backend.workflows.submit(a_manifest(arguments={"parameters": [source(default="d")]}))
     assert made["spec"]["arguments"]["parameters"] == [{"name": "p", "value": "d"}]
+
+
+# What the runner cannot carry out
+
+
+REMOTE = {**MAIN, "name": "remote", "volumes": [{"name": "n", "nfs": {}}]}
+MOUNTING = {"name": "main", "container": {"image": "busybox", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}}
+
+
+@pytest.mark.parametrize(
+    ("runner", "manifest", "said"),
+    [
+        ("process", a_manifest(templates=[MOUNTING]), "templates.main.main.volumeMounts: a host process cannot"),
+        ("sandbox", a_manifest(volumes=[{"name": "n", "nfs": {}}]), "spec.volumes.n: only emptyDir, "),
+        (
+            "sandbox",
+            a_manifest(templates=[steps("main", {"template": "remote"}), REMOTE]),
+            "templates.remote.volumes.n: only emptyDir, ",
+        ),
+        ("sandbox", a_manifest(templateDefaults={"volumes": [{"name": "n", "nfs": {}}]}), "templates.main.volumes.n: "),
+        ("sandbox", a_manifest(templates=[MAIN, REMOTE], onExit="remote"), "templates.remote.volumes.n: "),
+        ("container", a_manifest(templates=[{**MAIN, "hostAliases": [{}]}]), "templates.main.hostAliases: "),
+    ],
+)
+def test_what_the_runner_cannot_carry_out_is_refused(backend, runner, manifest, said):
+    with pytest.raises(SpecError, match=f"The runner '{runner}' cannot carry this workflow out: ") as caught:
+        backend.workflows.submit(manifest, SubmitOptions(runner=runner))
+    assert said in caught.value.message
+    assert backend.find(Query.of(Run)) == []
+
+
+def test_stored_templates_are_looked_at_as_well(backend):
+    backend.objects.create(a_template("t", "WorkflowTemplate", REMOTE, entrypoint="remote"))
+    call = {"templateRef": {"name": "t", "template": "remote"}}
+    with pytest.raises(SpecError, match=r"templates\.remote\.volumes\.n"):
+        backend.workflows.submit(a_manifest(templates=[steps("main", call)]))
+
+
+def test_what_cannot_be_reached_may_be_anything(backend):
+    assert backend.workflows.submit(a_manifest(templates=[MAIN, REMOTE]))

@@ -17,7 +17,7 @@ _SPEC = (
 #: The same of one template.
 _TEMPLATE = (
     "affinity", "automountServiceAccountToken", "executor", "hostAliases", "nodeSelector", "podResources",
-    "priorityClassName", "resourceClaims", "schedulerName", "securityContext", "tolerations",
+    "podSpecPatch", "priorityClassName", "resourceClaims", "schedulerName", "securityContext", "tolerations",
 )  # fmt: skip
 _CONTAINER = (
     "imagePullPolicy", "lifecycle", "livenessProbe", "resizePolicy", "resources", "restartPolicy",

@@ -9,14 +9,12 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from tiphys.engine.events import TaskFinished
 from tiphys.engine.model import Phase
 from tiphys.errors import TiphysError
-from tiphys.integrations.docker.checks import check
 from tiphys.integrations.docker.collecting import report_of
 from tiphys.integrations.docker.engine import ContainerEngine, EngineSettings, Found
 from tiphys.integrations.docker.folder import TaskFolder, sweep
@@ -83,10 +81,6 @@ class ContainerRunner(Runner):
         self._reported: list[TaskFolder] = []
         self._sweeping = False
         self._closed = threading.Event()
-
-    def check(self, template: Mapping[str, Any]) -> list[str]:
-        """What of a template this runner cannot carry out, each a sentence that names the field."""
-        return check(template)
 
     def launch(self, task: Task, report: Report) -> None:
         """Have the task's pod started, unless it has one or had one that ended."""

@@ -15,8 +15,6 @@ _RESERVED = ("wait", "supervisor")
 def problems_of(template: Mapping[str, Any]) -> Iterator[str]:
     """What cannot be had, each a sentence that names the field; a template may still have its tags."""
     where = f"templates.{template.get('name')}"
-    if template.get("podSpecPatch"):
-        yield f"{where}.podSpecPatch: there is no pod on this machine that could be patched."
     for volume in template.get("volumes") or ():
         if kind_of(volume) is None:
             yield f"{where}.volumes.{volume.get('name')}: only {', '.join(KINDS)} can be had on this machine."

@@ -25,6 +25,7 @@ from tiphys.services.workflows.metadata import with_own_metadata
 from tiphys.services.workflows.options import apply_options
 from tiphys.services.workflows.parameters import fill_parameters
 from tiphys.services.workflows.references import resolve_references
+from tiphys.services.workflows.runnable import expect_runnable
 from tiphys.spec.problems import Severity
 from tiphys.spec.reading import read_document
 from tiphys.spec.validate.lint import validate
@@ -147,7 +148,7 @@ def prepare(
         keep: Whether it keeps the templates that stand in its status, instead of looking them up.
 
     Raises:
-        SpecError: it is not valid.
+        SpecError: it is not valid, or its runner cannot carry it out.
         NotFoundError: it refers to something that is not stored.
         AlreadyExistsError: its name is taken.
     """
@@ -168,6 +169,7 @@ def prepare(
     runner = options.runner or DEFAULT_RUNNER
     warn_of_ignored(workflow, runner)
     read = Workflow.from_json({"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", **workflow})
+    expect_runnable(read, runner)
     workflow = read.to_json()
     name = workflow["metadata"]["name"]
     row = WorkflowRow(

@@ -97,6 +97,13 @@ def test_what_submit_refuses(invoke, hello, options, said):
     assert said in invoke("argo", "submit", *arguments, code=2).stderr
 
 
+def test_what_the_runner_cannot_give_is_refused_before_anything_runs(invoke, detached):
+    manifest = HELLO.replace("    container:", "    volumes: [{name: far, nfs: {}}]\n    container:")
+    shown = invoke("argo", "submit", "-", code=2, input=manifest).stderr
+    assert "templates.main.volumes.far: only emptyDir" in shown
+    assert detached == []
+
+
 def test_a_wrong_type_is_told_with_its_line(invoke):
     shown = invoke("argo", "submit", "-", code=2, input="kind: Workflow\nspec:\n  entrypoint: [1]\n").stderr
     assert "line 3: spec.entrypoint has the wrong type" in shown

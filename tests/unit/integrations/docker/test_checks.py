@@ -14,7 +14,6 @@ def template(**more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("given", "field"),
     [
-        (template(podSpecPatch="{}"), "templates.t.podSpecPatch"),
         (template(hostAliases=[{"ip": "1.1.1.1"}]), "templates.t.hostAliases"),
         (template(volumes=[{"name": "v", "nfs": {}}]), "templates.t.volumes.v"),
         (template(securityContext={"fsGroup": 1}), "templates.t.securityContext.fsGroup"),

@@ -41,7 +41,6 @@ def test_a_host_process_has_paths_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("template", "field"),
     [
-        ({"podSpecPatch": "x"}, "templates.t.podSpecPatch"),
         ({"volumes": [{"name": "v", "nfs": {}}]}, "templates.t.volumes.v"),
         ({"sidecars": [{"name": "wait", **SH}]}, "templates.t.wait"),
         ({"container": {**SH, "volumeDevices": [{}]}}, "templates.t.main.volumeDevices"),
