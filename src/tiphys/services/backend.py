@@ -69,6 +69,7 @@ class LocalBackend(Backend):
             self.store,
             self.stacks,
             host=self._connected,
+            is_alive=self._is_alive,
             home=self.home,
             db_url=self.db_url,
             namespace=self.workspace,

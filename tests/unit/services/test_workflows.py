@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from tiphys._util.ids import new_id
 from tiphys._util.times import from_epoch, utc_now
 from tiphys.engine.model import Node, NodeType, Phase, Values, WorkflowState
 from tiphys.errors import ConflictError, NotFoundError, UsageError
@@ -13,6 +14,7 @@ from tiphys.ports.store import WorkflowBatch
 from tiphys.ports.workflows import LogQuery, SubmitOptions, WorkflowFilter
 from tiphys.records.base import Query
 from tiphys.records.runs import ExecutionStatus, Run
+from tiphys.records.synchronization import LockClaim
 from tiphys.records.workflows import WorkflowOperation, WorkflowRequest, WorkflowRow
 from tiphys.sdk.logs import live_path
 from tiphys.services.workflows import service as service_module
@@ -249,6 +251,44 @@ def test_an_artifact_that_names_a_key_alone_is_in_the_default_repository(backend
     file.write_text("x")
     backend.workflows.fetch_artifact("w", "w", "out", tmp_path / "copy" / "out.txt")
     assert (tmp_path / "copy" / "out.txt").read_text() == "x"
+
+
+# Workflows that nobody carries out
+
+
+def claim(backend, uid, holder, *, granted):
+    facts = {"key": "default/Mutex/m", "workflow_uid": uid, "holder": holder, "granted": granted}
+    with backend.store.transaction() as transaction:
+        transaction.add(LockClaim(id=new_id(), created_at=utc_now(), **facts))
+
+
+def test_a_workflow_whose_process_died_says_so_where_it_is_looked_at(backend, submit, host):
+    submit("w", "Running")
+    submit("ended", "Failed")
+    assert "message" not in backend.workflows.get("w")["status"]
+    host.alive.clear()
+    said = "The process that carried it out died. Take it up again: tiphys argo controller"
+    assert backend.workflows.get("w")["status"]["message"] == said
+    assert "message" not in backend.workflows.get("ended")["status"]
+    listed = backend.workflows.find(WorkflowFilter()).items
+    assert {row.name: row.message for row in listed} == {"w": said, "ended": ""}
+
+
+def test_who_waits_for_the_lock_of_a_dead_process_is_told(backend, submit, host):
+    holder = submit("holder", "Running")["metadata"]["uid"]
+    status = "Waiting for default/Mutex/m lock. Lock status: 0/1"
+    node = waiting("w", type=NodeType.POD, phase=Phase.PENDING, message=status, waiting=status)
+    waiter = submit("w", "Running", nodes=[node])["metadata"]["uid"]
+    claim(backend, holder, "holder", granted=True)
+    claim(backend, waiter, "w", granted=False)
+    with backend.store.transaction() as transaction:
+        transaction.update(WorkflowRow, holder, owner="gone:1:1")
+    told = backend.workflows.get("w")["status"]
+    said = "holder holds it, and its process died. Take it up again: tiphys argo controller"
+    assert told["nodes"]["w"]["message"] == f"{status}. {said}"
+    assert "message" not in told
+    host.alive.add("gone:1:1")
+    assert backend.workflows.get("w")["status"]["nodes"]["w"]["message"] == status
 
 
 # Wishes

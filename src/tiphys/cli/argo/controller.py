@@ -20,9 +20,9 @@ from tiphys.controller.owner import is_alive, this_process
 from tiphys.errors import StoreError, TiphysError, UsageError
 from tiphys.ports.clock import SystemClock
 from tiphys.records.base import Query
-from tiphys.records.runs import Run
 from tiphys.records.workflows import WorkflowSummary
 from tiphys.services.backend import LocalBackend
+from tiphys.services.workflows.abandoned import abandoned
 
 _log = logging.getLogger("tiphys.controller")
 
@@ -119,10 +119,8 @@ class Caretaker:
 
     def abandoned(self) -> list[WorkflowSummary]:
         """Unfinished workflows that nobody carries out, but for pipelines: their next call takes them up."""
-        rows = self._backend.find(Query.of(WorkflowSummary, finished_at=None))
-        dead = {row.id: row for row in rows if not is_alive(row.owner)}
-        runs = self._backend.find(Query.of(Run, workflow_uid=list(dead), pipeline_id=None)) if dead else []
-        return [dead[run.workflow_uid] for run in runs]
+        with self._backend.store.reader() as reader:
+            return abandoned(reader, reader.find(Query.of(WorkflowSummary, finished_at=None)), is_alive)
 
     def _take_up(self, rows: Sequence[WorkflowSummary]) -> None:
         """Carry abandoned workflows on, until they have ended."""

@@ -31,6 +31,7 @@ from tiphys.services.runs import delete_run
 from tiphys.services.stacks import StackService
 from tiphys.services.stored_templates import StoredTemplates
 from tiphys.services.workflows import again, artifacts, limits
+from tiphys.services.workflows.abandoned import tell, with_messages
 from tiphys.services.workflows.claims import make_claims
 from tiphys.services.workflows.detached import carry_out_detached
 from tiphys.services.workflows.garbage import ON_COMPLETION, ON_DELETION, Garbage, claims_of
@@ -60,6 +61,7 @@ class WorkflowService(Workflows):
         store: The database.
         stacks: Gives the artifact store.
         host: Asked for the engine's host when one is needed.
+        is_alive: Tells whether the process that `WorkflowRow.owner` names still runs.
         home: Folder of the logs.
         db_url: How another process opens the same database.
         namespace: Where names are looked up.
@@ -71,6 +73,7 @@ class WorkflowService(Workflows):
         stacks: StackService,
         *,
         host: Callable[[], EngineHost],
+        is_alive: Callable[[str], bool],
         home: Path,
         db_url: str,
         namespace: str = DEFAULT_WORKSPACE,
@@ -78,6 +81,7 @@ class WorkflowService(Workflows):
         self._store = store
         self._stacks = stacks
         self._host = host
+        self._is_alive = is_alive
         self._home = home
         self._db_url = db_url
         self._namespace = namespace
@@ -85,7 +89,13 @@ class WorkflowService(Workflows):
     def in_namespace(self, namespace: str) -> WorkflowService:
         """The same for another namespace."""
         return WorkflowService(
-            self._store, self._stacks, host=self._host, home=self._home, db_url=self._db_url, namespace=namespace
+            self._store,
+            self._stacks,
+            host=self._host,
+            is_alive=self._is_alive,
+            home=self._home,
+            db_url=self._db_url,
+            namespace=namespace,
         )
 
     # Submitting -------------------------------------------------------------------------------------------------------
@@ -156,12 +166,16 @@ class WorkflowService(Workflows):
     def get(self, name: str, *, uid: str = "", archive: bool = False) -> Manifest:
         """A workflow with its status."""
         with self._store.reader() as reader:
-            return whole(self._load(reader, name, uid=uid, archive=archive))
+            stored = self._load(reader, name, uid=uid, archive=archive)
+            found = whole(stored)
+            tell(reader, stored.row, found, self._is_alive)
+            return found
 
     def find(self, wanted: WorkflowFilter, *, limit: int = 0, after: str = "") -> WorkflowPage:
         """Workflows that obey the filter, newest first."""
         with self._store.reader() as reader:
-            return find_workflows(reader, wanted, self._namespace, limit=limit, after=after)
+            page = find_workflows(reader, wanted, self._namespace, limit=limit, after=after)
+            return replace(page, items=with_messages(reader, page.items, self._is_alive))
 
     def wait(self, name: str) -> WorkflowSummary:
         """Wait for the end of a workflow, wherever it is carried out."""
@@ -402,9 +416,9 @@ class WorkflowService(Workflows):
             row = self._row(reader, name)
         if row.finished_at is not None:
             raise ConflictError(f"Cannot shutdown a completed workflow: {row.name} has ended ({row.phase}).")
-        abandoned = not self._host().is_alive(row.owner)
+        unowned = not self._is_alive(row.owner)
         self._host().shut_down(row.id, strategy)
-        if abandoned:
+        if unowned:
             # It is ours now, and nobody else's: this process must not end before it has.
             self._host().wait(row.id)
         return self.get(row.name, uid=row.id)
@@ -418,12 +432,12 @@ class WorkflowService(Workflows):
             pending = transaction.find(Query.of(WorkflowRequest, workflow_uid=stored.row.id, order="id"))
             stored.nodes = as_asked(stored.nodes, pending)
             transaction.add(*requests_for(stored.row.id, make(stored)))
-        if not self._host().is_alive(stored.row.owner):
+        if not self._is_alive(stored.row.owner):
             carry_out_detached([stored.row.id], home=self._home, db_url=self._db_url)
         return whole(stored)
 
     def _expect_alive(self, row: WorkflowSummary) -> None:
-        if not self._host().is_alive(row.owner):
+        if not self._is_alive(row.owner):
             raise ConflictError(
                 f"The process that carried out {row.name} died.",
                 hint=f"Go on: tiphys argo resume {row.name}",
