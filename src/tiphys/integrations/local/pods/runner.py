@@ -17,13 +17,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from tiphys._util.ids import new_id
 from tiphys.engine.events import TaskFinished, TaskProgressed, TaskReady
 from tiphys.engine.model import Phase
 from tiphys.errors import StackError, TiphysError
-from tiphys.integrations.local.pods.checks import check
 from tiphys.integrations.local.pods.connection import Connection, log_of_server
 from tiphys.integrations.local.pods.folder import PodFolder, in_use, pods_folder
 from tiphys.integrations.local.pods.images import Image, make_shims
@@ -156,10 +154,6 @@ class PodRunner(Runner):
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._closed = False
-
-    def check(self, template: Mapping[str, Any]) -> list[str]:
-        """What of a template this runner cannot carry out, each a sentence that names the field."""
-        return check(template, self._flavour)
 
     def launch(self, task: Task, report: Report) -> None:
         """Have the task's pod started, unless it has one or had one that ended."""
