@@ -165,7 +165,8 @@ class LocalArtifactStore(StackComponent, ArtifactStore):
         path = f"{target}-{name}"
         if self._refresh(path, [(path, len(data))]):
             return StoredTree(digest, len(data), path)
-        if self._refresh(target, [(f"{target}/{name}", len(data))]):
+        as_folder = self._refresh(target, [(f"{target}/{name}", len(data))])
+        if as_folder:
             return StoredTree(digest, len(data), target)
         staged = self._new_staging_path()
         file = os.open(staged, _CREATE, 0o444)
@@ -183,7 +184,7 @@ class LocalArtifactStore(StackComponent, ArtifactStore):
             self._make_shard(path)
             os.replace(staged, path)
         self._single_names[name] = None
-        if os.path.exists(target):
+        if as_folder is False:
             self._discard(target)  # the same tree as a folder, damaged
         return StoredTree(digest, len(data), path)
 
@@ -356,15 +357,20 @@ class LocalArtifactStore(StackComponent, ArtifactStore):
     def _make_shard(target: str) -> None:
         os.makedirs(os.path.dirname(target), exist_ok=True)
 
-    def _refresh(self, tree: str, files: Sequence[tuple[str, int]]) -> bool:
-        """Whether a tree is there, with its files (path, size) whole; then its time of use is now."""
+    def _refresh(self, tree: str, files: Sequence[tuple[str, int]]) -> bool | None:
+        """Whether a tree is there, with its files (path, size) whole; its time of use is now.
+
+        Returns:
+            False if it is damaged, None if there is none.
+        """
         try:
-            if any(os.stat(path).st_size != size for path, size in files):
-                return False
             os.utime(tree)
         except FileNotFoundError:
+            return None
+        try:
+            return all(os.stat(path).st_size == size for path, size in files)
+        except FileNotFoundError:
             return False
-        return True
 
     def _rename(self, folder: str, target: str) -> bool:
         """Make `folder` visible as `target`; False if another process was quicker."""
