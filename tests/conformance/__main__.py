@@ -37,7 +37,15 @@ class Result:
         """Compared with what was expected."""
         if not self.case.expected:
             return "–"
-        return "ok" if self.got == self.case.expected else "DIFFERS"
+        if self.got == self.case.expected:
+            return "ok"
+        return "needs" if self.case.needs else "DIFFERS"
+
+
+def _note(result: Result) -> str:
+    """The first line of its message, after what it needs."""
+    message = result.message.splitlines()[0][:150] if result.message else ""
+    return f"{result.case.needs}: {message}" if result.verdict == "needs" else message
 
 
 def carry_out(backend: Backend, case: Case, *, runner: str, timeout: float) -> Result:
@@ -108,13 +116,16 @@ def main() -> int:
         case = result.case
         print(
             f"{case.file:<58} {case.expected or '–':<10} {result.got:<10} {result.seconds:7.1f}  "
-            f"{given.runner:<8} {result.verdict:<8} {result.message.splitlines()[0][:150] if result.message else ''}"
+            f"{given.runner:<8} {result.verdict:<8} {_note(result)}"
         )
     upstream = [result for result in results if result.case.upstream]
     counts = Counter(result.got for result in upstream)
     print(
         f"upstream's: {len(upstream)}, of which " + ", ".join(f"{got} {count}" for got, count in counts.most_common())
     )
+    missing = [f"{result.case.file} ({result.case.needs})" for result in upstream if result.verdict == "needs"]
+    if missing:
+        print("need what is not here: " + ", ".join(missing))
     others = Counter(result.verdict for result in results if not result.case.upstream)
     print("others: " + ", ".join(f"{verdict} {count}" for verdict, count in others.most_common()))
     return int(any(result.verdict == "DIFFERS" for result in results))

@@ -31,6 +31,15 @@ FAILED = frozenset(
 )  # fmt: skip
 #: Examples without it that succeed.
 SUCCEEDED = frozenset({"workflow-level-executor-plugin"})
+#: Examples that upstream's tests expect to succeed and that cannot here, with the reason.
+NEEDS = {
+    "artifact-passing-explicit-plugin": "the image of an artifact driver",
+    "http-hello-world": "the network",
+    "k8s-patch-json-pod": "a cluster",
+    "k8s-patch-merge-pod": "a cluster",
+    "k8s-patch-pod": "a cluster",
+    "life-cycle-hooks-wf-level": "the network",
+}
 #: Examples that wait for somebody.
 SUSPENDED = frozenset({"intermediate-parameters", "suspend-template", "suspend-template-outputs"})
 
@@ -46,6 +55,11 @@ class Case:
     expected: str
     #: Whether upstream's tests expect it to succeed.
     upstream: bool
+
+    @property
+    def needs(self) -> str:
+        """What is not here and has to be for it to succeed."""
+        return NEEDS.get(self.file, "")
 
 
 def documents() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import ssl
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ _MISSING = {404, 410}
 _USER = re.compile(r"//[^/]*@")
 #: Bytes of an error's body that are shown.
 _SHOWN = 300
+
+# It notes each further attempt, which would be a bare word on the terminal where nobody has set up logging.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
 def new_client(
