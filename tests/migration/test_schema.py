@@ -23,6 +23,7 @@ from tiphys.errors import StoreError
 from tiphys.records.artifacts import Artifact
 from tiphys.records.base import Query
 from tiphys.records.runs import Pipeline
+from tiphys.records.workflows import WorkflowRow
 from tiphys.testing.store_contract import KINDS, a_pipeline
 
 
@@ -111,6 +112,39 @@ def test_a_fresh_file_is_as_a_migrated_one(tmp_path: Path) -> None:
     fresh, migrated = shape(tmp_path / "fresh.db"), shape(tmp_path / "migrated.db")
     assert fresh == migrated
     assert len(fresh) == len(ALL_TABLES) + 1
+
+
+def test_workflows_of_the_first_release_are_kept(engine: Engine, url: str) -> None:
+    migrate(engine, "0001")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO workflows (id, name, workspace, manifest, phase, message, shutdown, suspended, runner, "
+            "owner, request, created_at) "
+            "VALUES ('u', 'first', 'default', '{}', 'Running', '', '', false, 'inline', 'me', '', 7)"
+        )
+    store = open_store(url)
+    with store.reader() as reader:
+        row = reader.get(WorkflowRow, "u")
+    store.close()
+    assert row is not None
+    assert (row.name, row.runner, dict(row.labels), row.priority, row.archived) == ("first", "inline", {}, 0, False)
+    assert differences(engine) == []
+
+
+def test_a_file_of_a_development_version_is_kept_as_it_is(engine: Engine, url: str) -> None:
+    """It had the tables of the second revision already, or some of them, and called itself the first."""
+    store = open_store(url)
+    with store.transaction() as tx:
+        tx.add(a_pipeline("p"))
+    store.close()
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
+        connection.exec_driver_sql("DROP TABLE metric_values")
+    store = open_store(url)
+    with store.reader() as reader:
+        assert reader.count(Query.of(Pipeline)) == 1
+    store.close()
+    assert differences(engine) == []
 
 
 def test_the_newest_revision_is_the_one_the_code_asks_for(engine: Engine) -> None:

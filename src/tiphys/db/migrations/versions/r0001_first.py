@@ -28,13 +28,7 @@ TABLES = (
     "components",
     "stacks",
     "services",
-    "objects",
     "workflows",
-    "lock_claims",
-    "lock_limits",
-    "memos",
-    "metric_values",
-    "workflow_requests",
     "nodes",
     "outbox",
 )
@@ -46,10 +40,7 @@ def upgrade() -> None:
     _create_models()
     _create_tags()
     _create_stacks()
-    _create_objects()
     _create_workflows()
-    _create_synchronization()
-    _create_metrics()
 
 
 def downgrade() -> None:
@@ -305,64 +296,30 @@ def _create_stacks() -> None:
     op.create_index("ix_services_run_id", "services", ["run_id"])
 
 
-def _create_objects() -> None:
-    op.create_table(
-        "objects",
-        sa.Column("id", TEXT, nullable=False),
-        sa.Column("kind", TEXT, nullable=False),
-        sa.Column("namespace", TEXT, nullable=False),
-        sa.Column("name", TEXT, nullable=False),
-        sa.Column("labels", TEXT, nullable=False),
-        sa.Column("manifest", TEXT, nullable=False),
-        sa.Column("resource_version", sa.BigInteger(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("updated_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_objects"),
-        sa.UniqueConstraint("kind", "namespace", "name", name="uq_objects_kind_namespace_name"),
-    )
-
-
 def _create_workflows() -> None:
     op.create_table(
         "workflows",
         sa.Column("id", TEXT, nullable=False),
         sa.Column("name", TEXT, nullable=False),
         sa.Column("workspace", TEXT, nullable=False),
-        sa.Column("labels", TEXT, nullable=False),
-        sa.Column("priority", sa.BigInteger(), nullable=False),
+        sa.Column("manifest", TEXT, nullable=False),
         sa.Column("phase", TEXT, nullable=False),
         sa.Column("message", TEXT, nullable=False),
         sa.Column("shutdown", TEXT, nullable=False),
         sa.Column("suspended", sa.Boolean(), nullable=False),
-        sa.Column("archived", sa.Boolean(), nullable=False),
         sa.Column("runner", TEXT, nullable=False),
         sa.Column("owner", TEXT, nullable=False),
+        sa.Column("request", TEXT, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=True),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
-        sa.Column("manifest", TEXT, nullable=False),
-        sa.Column("request", TEXT, nullable=False),
         sa.Column("started_epoch", sa.Double(), nullable=True),
         sa.Column("finished_epoch", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_workflows"),
     )
     op.create_index("ix_workflows_workspace_name", "workflows", ["workspace", "name"])
-    op.create_index("ix_workflows_workspace_id", "workflows", ["workspace", "id"])
     op.create_index("ix_workflows_phase_id", "workflows", ["phase", "id"])
     op.create_index("ix_workflows_owner", "workflows", ["owner"])
-    op.create_table(
-        "workflow_requests",
-        sa.Column("id", TEXT, nullable=False),
-        sa.Column("workflow_uid", TEXT, nullable=False),
-        sa.Column("operation", TEXT, nullable=False),
-        sa.Column("node_id", TEXT, nullable=False),
-        sa.Column("phase", TEXT, nullable=True),
-        sa.Column("message", TEXT, nullable=True),
-        sa.Column("outputs", TEXT, nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_workflow_requests"),
-    )
-    op.create_index("ix_workflow_requests_workflow_uid_id", "workflow_requests", ["workflow_uid", "id"])
     op.create_table(
         "nodes",
         sa.Column("seq", SERIAL, nullable=False, autoincrement=True),
@@ -390,66 +347,4 @@ def _create_workflows() -> None:
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("workflow_uid", "task_id", "command", name="pk_outbox"),
         sqlite_with_rowid=False,
-    )
-
-
-def _create_synchronization() -> None:
-    op.create_table(
-        "lock_claims",
-        sa.Column("id", TEXT, nullable=False),
-        sa.Column("key", TEXT, nullable=False),
-        sa.Column("workflow_uid", TEXT, nullable=False),
-        sa.Column("holder", TEXT, nullable=False),
-        sa.Column("priority", sa.BigInteger(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("granted", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_lock_claims"),
-        sa.UniqueConstraint("workflow_uid", "holder", "key", name="uq_lock_claims_workflow_uid_holder_key"),
-    )
-    op.create_index("ix_lock_claims_key_granted", "lock_claims", ["key", "granted"])
-    op.create_table(
-        "lock_limits",
-        sa.Column("id", TEXT, nullable=False),
-        sa.Column("key", TEXT, nullable=False),
-        sa.Column("limit_count", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_lock_limits"),
-        sa.UniqueConstraint("key", name="uq_lock_limits_key"),
-    )
-    op.create_table(
-        "memos",
-        sa.Column("id", TEXT, nullable=False),
-        sa.Column("namespace", TEXT, nullable=False),
-        sa.Column("cache", TEXT, nullable=False),
-        sa.Column("key", TEXT, nullable=False),
-        sa.Column("node_id", TEXT, nullable=False),
-        sa.Column("outputs", TEXT, nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_memos"),
-        sa.UniqueConstraint("namespace", "cache", "key", name="uq_memos_namespace_cache_key"),
-    )
-
-
-def _create_metrics() -> None:
-    op.create_table(
-        "metric_values",
-        sa.Column("id", TEXT, nullable=False),
-        sa.Column("name", TEXT, nullable=False),
-        sa.Column("key", TEXT, nullable=False),
-        sa.Column("kind", TEXT, nullable=False),
-        sa.Column("description", TEXT, nullable=False),
-        sa.Column("labels", TEXT, nullable=False),
-        sa.Column("data", TEXT, nullable=False),
-        sa.Column("last_number", sa.BigInteger(), nullable=False),
-        sa.Column("workflow_uid", TEXT, nullable=True),
-        sa.Column("updated_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_metric_values"),
-        sa.UniqueConstraint("name", "key", name="uq_metric_values_name_key"),
-    )
-    grows = sa.text("workflow_uid IS NOT NULL")
-    op.create_index(
-        "ix_metric_values_workflow_uid",
-        "metric_values",
-        ["workflow_uid"],
-        sqlite_where=grows,
-        postgresql_where=grows,
     )
