@@ -19,6 +19,7 @@ from tiphys.engine.model import Phase
 from tiphys.integrations.local.pods import runner
 from tiphys.integrations.local.pods.folder import PodFolder
 from tiphys.integrations.local.pods.sandbox import sandboxing
+from tiphys.sdk.pods.log_times import LogTimes
 from tiphys.testing.runner_contract import wait_until
 
 
@@ -52,6 +53,13 @@ def running_with(mark: str) -> list[int]:
 class TestContainers:
     def test_output_is_the_result_without_its_last_newline(self, desk: PodDesk) -> None:
         assert desk.result("echo a; echo; echo") == "a\n\n"
+
+    def test_it_is_known_when_lines_came(self, desk: PodDesk, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        desk.run(shell("echo a; sleep 1.5; echo b"), log=str(log))
+        at = LogTimes(str(log)).at(len("a\n"))
+        assert at is not None
+        assert at < log.stat().st_mtime - 0.5
 
     def test_errors_are_logged_in_order_and_are_no_result(self, desk: PodDesk, tmp_path: Path) -> None:
         log = tmp_path / "logs" / "x.log"

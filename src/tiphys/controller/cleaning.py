@@ -280,7 +280,7 @@ class Cleaner:
         """Remove the logs and the folder of a pod; False if there was no log of it."""
         PodFolder(str(self._backend.home), f"{uid}/{node.id}/{node.attempt}").remove()
         log = log_of(self._backend.home, uid, node.id)
-        logs = [path for path in (log, *log.parent.glob(f"{node.id}.*")) if path.exists()]
+        logs = [path for path in (log, *log.parent.glob(f"{node.id}[.~]*")) if path.exists()]
         for path in logs:
             path.unlink(missing_ok=True)
         return bool(logs)

@@ -12,6 +12,7 @@ import time
 
 from tiphys.errors import ServiceError
 from tiphys.integrations.docker.engine import ContainerEngine
+from tiphys.sdk.pods.log_times import note_size
 
 #: Seconds between two copies; of a long log so many times what a copy takes.
 _PERIOD, _TIMES = 1.0, 20
@@ -38,9 +39,10 @@ class Follower:
         self._thread.join()
 
     def _follow(self) -> None:
-        pause = _PERIOD
+        pause, known = _PERIOD, 0
         while not self._closed.wait(pause):
             began = time.monotonic()
             with contextlib.suppress(ServiceError, OSError):  # whoever waits for the container will hear of it
                 self._engine.copy_log(self._container, self._log)
+                known = note_size(self._log, known)
             pause = max(_PERIOD, _TIMES * (time.monotonic() - began))

@@ -1,7 +1,8 @@
 """Logs of containers and of Python steps, while they are written and afterwards.
 
 A container's lines stand as it wrote them, in a file of their own, and hold no times: a line's time is that of the
-file's last change. Lines of Python steps (`sdk/logs.py`) know when they were written.
+first look at the file that saw it (`sdk/pods/log_times.py`), or of the file's last change. Lines of Python steps
+(`sdk/logs.py`) know when they were written.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tiphys.ports.workflows import LogEntry, LogQuery
 from tiphys.records.base import Query
 from tiphys.records.runs import Run, StepRun
 from tiphys.records.workflows import WorkflowSummary
+from tiphys.sdk.pods.log_times import LogTimes
 from tiphys.services.runs import step_lines
 from tiphys.services.workflows.pods import log_of, pod_labels, pod_name
 
@@ -154,7 +156,8 @@ class LogReader:
             with path.open("rb") as file:
                 file.seek(known)
                 content = file.read()
-            at = from_epoch(path.stat().st_mtime)
+            changed = path.stat().st_mtime
+            times = LogTimes(str(path))
         except FileNotFoundError:
             return
         if not node.phase.fulfilled:
@@ -164,5 +167,8 @@ class LogReader:
         lines = content.split(b"\n")
         if lines[-1] == b"":
             lines.pop()
+        end = known
         for line in lines:
-            yield LogEntry(self._pod(node), line.decode("utf-8", "replace"), at)
+            end += len(line) + 1
+            at = times.at(end)
+            yield LogEntry(self._pod(node), line.decode("utf-8", "replace"), from_epoch(changed if at is None else at))

@@ -10,6 +10,7 @@ from typing import Any
 from tiphys.engine.model import Node
 from tiphys.ports.runner import Task
 from tiphys.records.workflows import WorkflowRow
+from tiphys.sdk.pods.log_times import SUFFIX
 from tiphys.services.workflows.claims import claimed_volumes
 
 #: Kubernetes' limit for names, less the hash that ends a pod's name.
@@ -41,7 +42,8 @@ def remove_logs(home: Path, uid: str, node_ids: Iterable[str]) -> None:
     wanted = set(node_ids)
     for path in logs_folder(home, uid).glob("*"):
         # A container's name has no dot, a workflow's may.
-        if path.name in wanted or path.name.rpartition(".")[0] in wanted:
+        log = path.name.removesuffix(SUFFIX)
+        if log in wanted or log.rpartition(".")[0] in wanted:
             path.unlink(missing_ok=True)
 
 

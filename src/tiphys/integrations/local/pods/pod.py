@@ -16,9 +16,12 @@ from tiphys.integrations.local.pods.orders import ContainerOrder, PodOrder, PodR
 from tiphys.integrations.local.pods.processes import signal_group, signal_inside, spawn
 from tiphys.sdk.pods.containers import CANNOT_START, LONGEST_RESULT, ContainerEnd
 from tiphys.sdk.pods.files import write_whole
+from tiphys.sdk.pods.log_times import note_size
 
 #: Seconds after which a sandbox that has not started its program is asked again to end.
 _AGAIN = 0.02
+#: Seconds between looks at a log: the first and while it grows, and at most.
+_LOG_LOOK, _LOG_LOOK_MOST = 0.2, 1.0
 #: Seconds between looks at a leash. It must be found free twice: whoever takes a pod over has that long.
 _LEASH_LOOK = 0.5
 #: Bytes of a pipe that are read at once.
@@ -191,8 +194,21 @@ class Pod:
         if container.pid is None:
             return
         self._host.adopt(container.pid, lambda code: self._ended(container, code))
+        if not order["log"].startswith(self.order["folder"]):  # where nobody else reads it
+            self._look_at_log(container, container.pid, _LOG_LOOK, 0)
         if self.order["daemon"] and order["role"] == "main":
             self._await_ready(container)
+
+    def _look_at_log(self, container: _Container, pid: int, pause: float, known: int) -> None:
+        """Keep the times at which a log has grown, after a pause and for as long as the process runs."""
+
+        def look() -> None:
+            if container.pid == pid:
+                size = note_size(container.order["log"], known)
+                next_pause = _LOG_LOOK if size > known else min(2 * pause, _LOG_LOOK_MOST)
+                self._look_at_log(container, pid, next_pause, size)
+
+        self._host.after(pause, look)
 
     def _await_ready(self, container: _Container) -> None:
         probe = container.order["probe"]

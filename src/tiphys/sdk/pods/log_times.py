@@ -1,0 +1,59 @@
+"""When the lines of a log were written: beside the log stands to which size it had grown when somebody looked.
+
+Containers write their logs themselves, without times, and looking at every line would cost each of them a pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from bisect import bisect_left
+from pathlib import Path
+
+#: Of the file with the times; no container's name ends so.
+SUFFIX = "~times"
+
+
+class LogTimes:
+    """The times of one log, as far as they are known.
+
+    Args:
+        log: Path of the log.
+    """
+
+    def __init__(self, log: str) -> None:
+        self._sizes: list[int] = []
+        self._times: list[float] = []
+        try:
+            lines = Path(times_of(log)).read_text().split("\n")[:-1]
+        except FileNotFoundError:
+            return
+        for line in lines:
+            size, _, at = line.partition(" ")
+            self._sizes.append(int(size))
+            self._times.append(float(at))
+
+    def at(self, end: int) -> float | None:
+        """Epoch seconds of the first look that saw so many bytes; None if none did."""
+        index = bisect_left(self._sizes, end)
+        return self._times[index] if index < len(self._times) else None
+
+
+def times_of(log: str) -> str:
+    """Where a log's times are."""
+    return f"{log}{SUFFIX}"
+
+
+def note_size(log: str, known: int) -> int:
+    """Note how large a log is now, if it has grown beyond `known`; returns its size."""
+    try:
+        size = Path(log).stat().st_size
+    except FileNotFoundError:
+        return known
+    if size > known:
+        file = os.open(times_of(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            os.write(file, f"{size} {time.time():.3f}\n".encode())
+        finally:
+            os.close(file)
+    return size
