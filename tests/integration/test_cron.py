@@ -22,6 +22,7 @@ from tiphys._util.times import from_epoch, utc_now
 from tiphys._util.zones import local_zone
 from tiphys.cli.argo import controller as command
 from tiphys.cli.argo.cron import cron
+from tiphys.controller import caretaker
 from tiphys.controller.loop import Controller
 from tiphys.controller.owner import this_process
 from tiphys.db.store import open_store
@@ -70,7 +71,7 @@ class Hands(Clock):
 def clock(monkeypatch: pytest.MonkeyPatch) -> Hands:
     hands = Hands()
     hands.time = utc_now().replace(second=0, microsecond=0).timestamp() + 90
-    monkeypatch.setattr(command, "SystemClock", lambda: hands)
+    monkeypatch.setattr(caretaker, "SystemClock", lambda: hands)
     return hands
 
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,10 @@ class Objects(ABC):
         self, kind: ObjectKind, *, labels: str = "", fields: str = "", all_namespaces: bool = False
     ) -> list[Manifest]:
         """Objects of a kind that the label selector and the field selector mean, by namespace and name."""
+
+    @abstractmethod
+    def suspend_schedule(self, name: str, *, suspended: bool) -> Manifest:
+        """Have a CronWorkflow start nothing, or go on."""
 
     @abstractmethod
     def delete(self, kind: ObjectKind, name: str) -> None:
@@ -132,6 +137,32 @@ class WorkflowPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestPage:
+    """Some workflows of a list with specification and status, newest first."""
+
+    items: list[Manifest]
+    #: As `WorkflowPage.next`.
+    next: str = ""
+
+
+class ChangeType(StrEnum):
+    """What happened to a workflow."""
+
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowChange:
+    """Something that happened to a workflow of those that are watched."""
+
+    type: ChangeType
+    #: The workflow as it is now; of one that is gone its metadata.
+    object: Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogQuery:
     """Which lines of a workflow's logs are meant."""
 
@@ -196,6 +227,10 @@ class Workflows(ABC):
     @abstractmethod
     def find(self, wanted: WorkflowFilter, *, limit: int = 0, after: str = "") -> WorkflowPage:
         """Workflows that obey the filter, without their specification; `limit` 0 for all."""
+
+    @abstractmethod
+    def find_whole(self, wanted: WorkflowFilter, *, limit: int = 0, after: str = "") -> ManifestPage:
+        """As `find`, with specification and status."""
 
     @abstractmethod
     def delete(self, name: str, *, uid: str = "", archive: bool = False, force: bool = False) -> None:
@@ -266,8 +301,20 @@ class Workflows(ABC):
         """A workflow each time it has changed, until it ends."""
 
     @abstractmethod
+    def changes(self, wanted: WorkflowFilter, *, since: datetime | None = None) -> Iterator[list[WorkflowChange]]:
+        """What happens to workflows that obey the filter: an endless iterator, with a list for each look.
+
+        The lists may be empty: whoever looks makes the pauses. The first one has all those workflows as added; with
+        `since` only those that may have changed after it.
+        """
+
+    @abstractmethod
     def logs(self, name: str, query: LogQuery) -> Iterator[LogEntry]:
         """What the containers wrote."""
+
+    @abstractmethod
+    def log_batches(self, name: str, query: LogQuery) -> Iterator[list[LogEntry]]:
+        """As `logs`, with a list for each look; the lists may be empty, and whoever looks makes the pauses."""
 
     @abstractmethod
     def fetch_artifact(

@@ -84,6 +84,12 @@ class ObjectService(Objects):
             and by_fields.matches({"metadata.name": one.name, "metadata.namespace": one.namespace})
         ]
 
+    def suspend_schedule(self, name: str, *, suspended: bool) -> Manifest:
+        """Have a CronWorkflow start nothing, or go on."""
+        found = self.get(ObjectKind.CRON_WORKFLOW, name)
+        found["spec"] = {**(found.get("spec") or {}), "suspend": suspended}
+        return self.update(found)
+
     def delete(self, kind: ObjectKind, name: str) -> None:
         """Remove an object; a volume claim's folder goes with it."""
         with self._store.transaction() as transaction:

@@ -481,3 +481,54 @@ def test_logs_of_python_steps(backend, play):
     assert entry.pod == pod_name(row.name, task.node_id, "train")
     assert list(backend.workflows.logs(row.name, LogQuery(since=entry.at + timedelta(seconds=1)))) == []
     assert list(backend.workflows.logs(row.name, LogQuery(container="side"))) == []
+
+
+# Watching
+
+
+def told(changes):
+    return [(one.type, one.object["metadata"]["name"], one.object["status"]["phase"]) for one in changes]
+
+
+def test_changes_are_told_once_and_by_kind(backend, submit):
+    submit("old", "Succeeded")
+    made = submit("w", "Running")
+    looks = backend.workflows.changes(WorkflowFilter())
+    assert told(next(looks)) == [("ADDED", "old", "Succeeded"), ("ADDED", "w", "Running")]
+    assert next(looks) == []
+    carry(backend, made["metadata"]["uid"], "w", "Failed")
+    submit("new")
+    assert told(next(looks)) == [("MODIFIED", "w", "Failed"), ("ADDED", "new", "Pending")]
+    backend.workflows.delete("w")
+    assert told(next(looks)) == [("DELETED", "w", "Failed")]
+    assert next(looks) == []
+
+
+def test_a_changed_node_is_a_change(backend, submit):
+    made = submit("w", "Running", nodes=[waiting()])
+    looks = backend.workflows.changes(WorkflowFilter())
+    next(looks)
+    carry(backend, made["metadata"]["uid"], "w", "Running", nodes=[waiting(message="look")])
+    assert told(next(looks)) == [("MODIFIED", "w", "Running")]
+
+
+def test_changes_since_a_moment_leave_out_what_had_ended(backend, submit):
+    submit("ended", "Succeeded")
+    submit("running", "Running")
+    looks = backend.workflows.changes(WorkflowFilter(), since=utc_now())
+    submit("later")
+    assert told(next(looks)) == [("MODIFIED", "running", "Running"), ("ADDED", "later", "Pending")]
+    backend.workflows.delete("ended")
+    assert told(next(looks)) == [("DELETED", "ended", "Succeeded")]
+
+
+def test_whole_workflows_come_in_pages(backend, submit):
+    for name in ("a", "b", "c"):
+        submit(name, "Succeeded")
+    page = backend.workflows.find_whole(WorkflowFilter(), limit=2)
+    assert [(one["metadata"]["name"], list(one["status"]["nodes"])) for one in page.items] == [
+        ("c", ["c"]),
+        ("b", ["b"]),
+    ]
+    rest = backend.workflows.find_whole(WorkflowFilter(), limit=2, after=page.next)
+    assert ([one["metadata"]["name"] for one in rest.items], rest.next) == (["a"], "")

@@ -6,28 +6,18 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Sequence
 from datetime import timedelta
 
 import click
 
-from tiphys._util.zones import local_zone
 from tiphys.cli.lazy import Command
 from tiphys.cli.session import backend
-from tiphys.controller.cleaning import Cleaner
-from tiphys.controller.cron import CronScheduler
-from tiphys.controller.owner import is_alive, this_process
-from tiphys.errors import StoreError, TiphysError, UsageError
-from tiphys.ports.clock import SystemClock
-from tiphys.records.base import Query
-from tiphys.records.workflows import WorkflowSummary
+from tiphys.controller.caretaker import Caretaker
+from tiphys.errors import UsageError
 from tiphys.services.backend import LocalBackend
-from tiphys.services.workflows.abandoned import abandoned
 
 _log = logging.getLogger("tiphys.controller")
 
-#: Seconds between looks at the schedules, and between the rounds of all else.
-PAUSE, ROUND = 1.0, 10.0
 #: A single round deals with times that came so shortly before it: whoever calls it each minute misses none.
 LOOK_BACK = timedelta(minutes=1)
 
@@ -49,7 +39,7 @@ def controller(once: bool) -> None:
     service = backend()
     if not isinstance(service, LocalBackend):
         raise UsageError("The controller works on a database, not through a server.")
-    handler = _telling()
+    handler = tell_controller()
     try:
         caretaker = Caretaker(service, look_back=LOOK_BACK if once else timedelta(0))
         if once:
@@ -64,75 +54,14 @@ def _run(caretaker: Caretaker) -> None:
     # A service manager ends it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _log.info("looking after schedules and workflows; Ctrl-C ends")
-    pause = threading.Event()
-    rounds_every = round(ROUND / PAUSE)
-    number = 0
     try:
-        while True:
-            caretaker.look(everything=number % rounds_every == 0)
-            number += 1
-            pause.wait(PAUSE)
+        caretaker.run(threading.Event())
     except KeyboardInterrupt:
         left = len(caretaker.carried())
         _log.info("ending; %d workflows go on when a controller runs again", left)
 
 
-class Caretaker:
-    """Does the rounds.
-
-    Args:
-        backend: What it looks after.
-        look_back: Times of schedules that came so shortly before the first look are dealt with, too.
-    """
-
-    def __init__(self, backend: LocalBackend, *, look_back: timedelta) -> None:
-        clock = SystemClock()
-        self._backend = backend
-        self._cleaner = Cleaner(backend, clock=clock)
-        self._scheduler = CronScheduler(backend, self._cleaner, clock=clock, zone=local_zone(), look_back=look_back)
-
-    def look(self, *, everything: bool) -> None:
-        """Start what schedules ask for, and if told so all else; a database that fails is asked again next time."""
-        try:
-            self._scheduler.look()
-            if everything:
-                abandoned = self.abandoned()
-                if abandoned:
-                    thread = threading.Thread(target=self._take_up, args=(abandoned,), daemon=True)
-                    thread.start()
-                self._cleaner.clean()
-        except StoreError as error:
-            _log.warning("the metadata store failed; looking again later: %s", error.message)
-
-    def one_round(self) -> None:
-        """Start what is due, wait for all that this process carries out, and clean up."""
-        self._scheduler.look()
-        self._take_up(self.abandoned())
-        for row in self.carried():
-            self._backend.workflows.in_namespace(row.workspace).wait(row.name)
-        self._scheduler.synchronize()
-        self._cleaner.clean()
-
-    def carried(self) -> list[WorkflowSummary]:
-        """Unfinished workflows of this process."""
-        return self._backend.find(Query.of(WorkflowSummary, finished_at=None, owner=this_process()))
-
-    def abandoned(self) -> list[WorkflowSummary]:
-        """Unfinished workflows that nobody carries out, but for pipelines: their next call takes them up."""
-        with self._backend.store.reader() as reader:
-            return abandoned(reader, reader.find(Query.of(WorkflowSummary, finished_at=None)), is_alive)
-
-    def _take_up(self, rows: Sequence[WorkflowSummary]) -> None:
-        """Carry abandoned workflows on, until they have ended."""
-        for row in rows:
-            _log.info("workflow %s/%s: taking it up, as nobody carries it out", row.workspace, row.name)
-        try:
-            self._backend.workflows.carry_out([row.id for row in rows], lambda: None)
-        except TiphysError as error:
-            _log.error("%s", error)
-
-
-def _telling() -> logging.Handler:
+def tell_controller() -> logging.Handler:
     """Have what the controller does printed as plain lines."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))

@@ -122,7 +122,7 @@ def lint(files: tuple[str, ...], strict: bool, output: str) -> None:
 def suspend(names: tuple[str, ...]) -> None:
     """Suspend schedules: they start nothing until they are resumed."""
     for name in names:
-        _set_suspended(name, suspended=True)
+        objects().suspend_schedule(name, suspended=True)
         click.echo(f"CronWorkflow '{name}' suspended")
 
 
@@ -131,7 +131,7 @@ def suspend(names: tuple[str, ...]) -> None:
 def resume(names: tuple[str, ...]) -> None:
     """Resume suspended schedules."""
     for name in names:
-        _set_suspended(name, suspended=False)
+        objects().suspend_schedule(name, suspended=False)
         click.echo(f"CronWorkflow '{name}' resumed")
 
 
@@ -259,12 +259,6 @@ def _set_parameters(spec: dict[str, Any], values: Mapping[str, str]) -> None:
     arguments = spec.setdefault("arguments", {})
     others = [one for one in arguments.get("parameters") or () if one.get("name") not in values]
     arguments["parameters"] = [*({"name": name, "value": value} for name, value in values.items()), *others]
-
-
-def _set_suspended(name: str, *, suspended: bool) -> None:
-    found = objects().get(_KIND, name)
-    found["spec"]["suspend"] = suspended
-    objects().update(found)
 
 
 def _times(found: Manifest, start: datetime, end: datetime, most: int) -> list[datetime]:

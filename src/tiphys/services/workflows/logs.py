@@ -73,6 +73,8 @@ class LogReader:
         self._workflow = workflow
         self._query = query
         self._labels = parse_selector(query.labels)
+        #: Whether the last look was the last of all.
+        self._is_over = False
         #: Node id → bytes, or of a step lines, that were read.
         self._read: dict[str, int] = {}
         #: Node id → the step run, of Python steps.
@@ -83,7 +85,14 @@ class LogReader:
             raise UsageError(f"'{query.grep}' is not a regular expression: {error}.") from error
 
     def entries(self) -> Iterator[LogEntry]:
-        """The lines.
+        """The lines. Raises as `batches`."""
+        for batch in self.batches():
+            yield from batch
+            if not self._is_over:
+                time.sleep(FOLLOW_PAUSE)
+
+    def batches(self) -> Iterator[list[LogEntry]]:
+        """The lines in a list for each look, which may be empty; whoever looks makes the pauses.
 
         Raises:
             NotFoundError: the query names a pod that there is not.
@@ -96,15 +105,17 @@ class LogReader:
             )
         tail = self._query.tail
         while True:
+            batch: list[LogEntry] = []
             for node in nodes:
                 if self._is_meant(node):
                     found = list(self._new_lines(node))
                     wanted = found if tail is None else found[max(0, len(found) - tail) :]
-                    yield from (entry for entry in wanted if self._grep.search(entry.content))
-            if ended or not self._query.follow:
+                    batch += (entry for entry in wanted if self._grep.search(entry.content))
+            self._is_over = ended or not self._query.follow
+            yield batch
+            if self._is_over:
                 return
             tail = None
-            time.sleep(FOLLOW_PAUSE)
             ended, nodes = self._look()
 
     def _look(self) -> tuple[bool, list[Node]]:

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,17 @@ from tiphys.errors import ArtifactError, ConflictError, NotFoundError, UsageErro
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.engine_host import EngineHost
 from tiphys.ports.store import Reader, Store, StoredWorkflow, Transaction, WorkflowBatch
-from tiphys.ports.workflows import LogEntry, LogQuery, Manifest, SubmitOptions, WorkflowFilter, WorkflowPage, Workflows
+from tiphys.ports.workflows import (
+    LogEntry,
+    LogQuery,
+    Manifest,
+    ManifestPage,
+    SubmitOptions,
+    WorkflowChange,
+    WorkflowFilter,
+    WorkflowPage,
+    Workflows,
+)
 from tiphys.records.base import DEFAULT_WORKSPACE, Query
 from tiphys.records.objects import ObjectKind
 from tiphys.records.runs import ExecutionStatus, Run
@@ -32,6 +43,7 @@ from tiphys.services.stacks import StackService
 from tiphys.services.stored_templates import StoredTemplates
 from tiphys.services.workflows import again, artifacts, limits
 from tiphys.services.workflows.abandoned import tell, with_messages
+from tiphys.services.workflows.changes import ChangeReader
 from tiphys.services.workflows.claims import make_claims
 from tiphys.services.workflows.detached import carry_out_detached
 from tiphys.services.workflows.garbage import ON_COMPLETION, ON_DELETION, Garbage, claims_of
@@ -177,6 +189,18 @@ class WorkflowService(Workflows):
             page = find_workflows(reader, wanted, self._namespace, limit=limit, after=after)
             return replace(page, items=with_messages(reader, page.items, self._is_alive))
 
+    def find_whole(self, wanted: WorkflowFilter, *, limit: int = 0, after: str = "") -> ManifestPage:
+        """As `find`, with specification and status."""
+        with self._store.reader() as reader:
+            page = find_workflows(reader, wanted, self._namespace, limit=limit, after=after)
+            items = []
+            for row in page.items:
+                stored = reader.load_workflow(row.id)
+                if stored is not None:
+                    items.append(whole(stored))
+                    tell(reader, row, items[-1], self._is_alive)
+            return ManifestPage(items=items, next=page.next)
+
     def wait(self, name: str) -> WorkflowSummary:
         """Wait for the end of a workflow, wherever it is carried out."""
         with self._store.reader() as reader:
@@ -205,8 +229,19 @@ class WorkflowService(Workflows):
             before = now
             time.sleep(WATCH_PAUSE)
 
+    def changes(self, wanted: WorkflowFilter, *, since: datetime | None = None) -> Iterator[list[WorkflowChange]]:
+        """What happens to workflows that obey the filter."""
+        return ChangeReader(self._store, wanted, self._namespace, since=since, show=whole).batches()
+
     def logs(self, name: str, query: LogQuery) -> Iterator[LogEntry]:
         """What the containers wrote."""
+        return self._log_reader(name, query).entries()
+
+    def log_batches(self, name: str, query: LogQuery) -> Iterator[list[LogEntry]]:
+        """What the containers wrote, look by look."""
+        return self._log_reader(name, query).batches()
+
+    def _log_reader(self, name: str, query: LogQuery) -> LogReader:
         with self._store.reader() as reader:
             stored = self._load(reader, name)
         manifest = json.loads(stored.row.manifest)
@@ -216,7 +251,7 @@ class WorkflowService(Workflows):
             artifact_store=self._artifact_store,
             workflow=LoggedWorkflow(stored.row.id, stored.row.name, whole_spec(manifest), _templates_of(manifest)),
             query=query,
-        ).entries()
+        )
 
     def fetch_artifact(
         self, name: str, node_id: str, artifact: str, target: Path, *, uid: str = "", of_inputs: bool = False
