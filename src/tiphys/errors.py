@@ -123,6 +123,14 @@ class ArtifactMissingError(ArtifactError):
     code = "artifact_missing"
 
 
+class UnimplementedError(TiphysError):
+    """What was asked for is known, and not there yet."""
+
+    code = "unimplemented"
+    http_status = 501
+    exit_code = 2
+
+
 class StoreError(TiphysError):
     """The metadata database refused or lost an operation."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tiphys.cli.argo.files import documents_of, manifests_of, pairs_of
+from tiphys.cli.argo.files import documents_of, manifests_of
 from tiphys.cli.argo.humanize import short_duration
 from tiphys.cli.argo.printing import print_object
 from tiphys.cli.argo.session import ArgoGroup, objects
@@ -17,6 +17,7 @@ from tiphys.cli.options import confirm, dry_run_option, yes_option
 from tiphys.cli.output import aligned
 from tiphys.errors import UsageError
 from tiphys.records.objects import ObjectKind
+from tiphys.services.workflows.options import pairs_of
 
 if TYPE_CHECKING:
     from tiphys.ports.workflows import Manifest

@@ -39,7 +39,7 @@ def controller(once: bool) -> None:
     service = backend()
     if not isinstance(service, LocalBackend):
         raise UsageError("The controller works on a database, not through a server.")
-    handler = tell_controller()
+    handler = telling()
     try:
         caretaker = Caretaker(service, look_back=LOOK_BACK if once else timedelta(0))
         if once:
@@ -61,7 +61,7 @@ def _run(caretaker: Caretaker) -> None:
         _log.info("ending; %d workflows go on when a controller runs again", left)
 
 
-def tell_controller() -> logging.Handler:
+def telling() -> logging.Handler:
     """Have what the controller does printed as plain lines."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))

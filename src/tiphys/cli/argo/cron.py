@@ -11,7 +11,7 @@ import click
 
 from tiphys._util.times import rfc3339, utc_now
 from tiphys._util.zones import local_zone
-from tiphys.cli.argo.files import labels_of, parameters_of
+from tiphys.cli.argo.files import parameters_of
 from tiphys.cli.argo.humanize import short_duration, timestamp
 from tiphys.cli.argo.lint import lint_files
 from tiphys.cli.argo.printing import OUTPUTS, print_object
@@ -23,6 +23,7 @@ from tiphys.lang.cron import parse_schedule
 from tiphys.lang.gotime import format_time, parse_time
 from tiphys.ports.workflows import Manifest, SubmitOptions
 from tiphys.records.objects import ObjectKind
+from tiphys.services.workflows.options import labels_of
 from tiphys.services.workflows.submission import workflow_from_cron
 
 _KIND = ObjectKind.CRON_WORKFLOW

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tiphys.errors import SpecError, UsageError
+from tiphys.services.workflows.options import pairs_of
 from tiphys.spec.problems import Severity
 from tiphys.spec.reading import Document, read_documents
 from tiphys.spec.yaml import load
@@ -93,30 +94,6 @@ def parameters_of(texts: Iterable[str], file: str | None = None) -> dict[str, st
             raise UsageError(f"The parameter file '{file}' must hold names and values.")
         values = {name: _as_text(value) for name, value in found.items()}
     return values | pairs_of(texts, "parameter")
-
-
-def pairs_of(texts: Iterable[str], what: str) -> dict[str, str]:
-    """`NAME=VALUE` texts as a mapping.
-
-    Raises:
-        UsageError: a text has another form.
-    """
-    values = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(f"Expected a {what} of the form NAME=VALUE, not '{text}'.")
-        values[name] = value
-    return values
-
-
-def labels_of(text: str) -> dict[str, str]:
-    """Labels as `NAME1=VALUE1,NAME2=VALUE2`.
-
-    Raises:
-        UsageError: the text has another form.
-    """
-    return pairs_of((one for one in text.split(",") if one), "label")
 
 
 def _as_text(value: Any) -> str:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiphys.cli.argo.files import pairs_of
 from tiphys.cli.argo.listing import FIELD_HELP, SELECTOR_HELP, find_all
 from tiphys.cli.argo.session import argo_command, workflows
 from tiphys.errors import UsageError
 from tiphys.ports.workflows import WorkflowFilter
+from tiphys.services.workflows.options import pairs_of
 
 if TYPE_CHECKING:
     from tiphys.ports.workflows import Workflows

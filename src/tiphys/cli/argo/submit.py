@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tiphys.cli.argo.files import documents_of, labels_of, manifests_of, parameters_of
+from tiphys.cli.argo.files import documents_of, manifests_of, parameters_of
 from tiphys.cli.argo.following import follow, follow_options
 from tiphys.cli.argo.printing import OUTPUTS, node_filter, print_workflow
 from tiphys.cli.argo.session import argo_command, workflows
 from tiphys.cli.argo.tree import TreeStyle
 from tiphys.errors import UsageError
 from tiphys.ports.workflows import SubmitOptions
+from tiphys.services.workflows.options import labels_of
 
 if TYPE_CHECKING:
     from tiphys.ports.workflows import Manifest, Workflows

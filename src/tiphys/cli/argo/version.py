@@ -6,9 +6,7 @@ import click
 
 from tiphys._version import __version__
 from tiphys.cli.argo.session import argo_command
-
-#: The release of Argo Workflows whose language and behaviour are followed.
-ARGO = "v4.1.2"
+from tiphys.spec.release import ARGO
 
 
 @argo_command(examples=["tiphys argo version --short"])

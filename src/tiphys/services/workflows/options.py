@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -64,3 +64,27 @@ def _override_artifacts(spec: dict[str, Any], keys: Mapping[str, str]) -> None:
         if place is None:
             raise UsageError(f"The artifact argument '{name}' has no location whose key could be changed.")
         artifact[place][_KEYS[place]] = key
+
+
+def pairs_of(texts: Iterable[str], what: str) -> dict[str, str]:
+    """`NAME=VALUE` texts as a mapping.
+
+    Raises:
+        UsageError: a text has another form.
+    """
+    values = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"Expected a {what} of the form NAME=VALUE, not '{text}'.")
+        values[name] = value
+    return values
+
+
+def labels_of(text: str) -> dict[str, str]:
+    """Labels as `NAME1=VALUE1,NAME2=VALUE2`.
+
+    Raises:
+        UsageError: the text has another form.
+    """
+    return pairs_of((one for one in text.split(",") if one), "label")

@@ -1,0 +1,1 @@
+"""The server: Argo's REST API over the services, in one process with the engine."""

@@ -1,0 +1,73 @@
+"""Answers of the server; the one place where errors become statuses.
+
+Bodies of errors are those of grpc-gateway, `{"code": …, "message": …}` with gRPC's codes, and so are the statuses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from tiphys.errors import AlreadyExistsError, ArtifactMissingError, ConflictError, TiphysError
+
+INVALID, NOT_FOUND, EXISTS, DENIED, ABORTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 3, 5, 6, 7, 10, 12, 13, 14
+
+#: gRPC code → HTTP status (grpc-gateway, runtime/errors.go).
+_STATUS = {
+    INVALID: 400,
+    NOT_FOUND: 404,
+    EXISTS: 409,
+    DENIED: 403,
+    ABORTED: 409,
+    UNIMPLEMENTED: 501,
+    INTERNAL: 500,
+    UNAVAILABLE: 503,
+}
+_BY_CLASS: dict[type[TiphysError], int] = {
+    AlreadyExistsError: EXISTS,
+    ConflictError: ABORTED,
+    ArtifactMissingError: NOT_FOUND,
+}
+#: HTTP status of an error → gRPC code.
+_BY_STATUS = {400: INVALID, 404: NOT_FOUND, 405: UNIMPLEMENTED, 501: UNIMPLEMENTED, 502: UNAVAILABLE, 503: UNAVAILABLE}
+
+
+def code_of(error: TiphysError) -> int:
+    """The gRPC code of an error."""
+    for kind, code in _BY_CLASS.items():
+        if isinstance(error, kind):
+            return code
+    return _BY_STATUS.get(error.http_status, INTERNAL)
+
+
+def error_body(error: TiphysError) -> dict[str, Any]:
+    """What a client is told of an error."""
+    return {"code": code_of(error), "message": f"{error.message} {error.hint}" if error.hint else error.message}
+
+
+def refusal(code: int, message: str) -> Response:
+    """An answer that is an error."""
+    return JSONResponse({"code": code, "message": message}, _STATUS[code])
+
+
+async def answer_error(_request: Request, error: Exception) -> Response:
+    """The answer to a request that raised one of our errors."""
+    assert isinstance(error, TiphysError)  # noqa: S101  # what it is registered for
+    return JSONResponse(error_body(error), _STATUS[code_of(error)])
+
+
+async def answer_http_error(request: Request, error: Exception) -> Response:
+    """The answer to a request that no route is for."""
+    assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
+    code = _BY_STATUS.get(error.status_code, INTERNAL)
+    if code in (NOT_FOUND, UNIMPLEMENTED):
+        return refusal(code, f"There is no {request.method} {request.url.path}.")
+    return refusal(code, error.detail)
+
+
+async def answer_defect(_request: Request, error: Exception) -> Response:
+    """The answer to a request that met a defect of ours; the traceback is logged, not sent."""
+    return refusal(INTERNAL, f"Internal error: {type(error).__name__}.")

@@ -1,0 +1,1 @@
+"""Argo's REST API: translation of requests and answers; what they mean is the services' business."""

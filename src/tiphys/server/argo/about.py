@@ -1,0 +1,34 @@
+"""Argo's API about the server itself."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+from tiphys._version import __version__
+from tiphys.server.call import Call
+from tiphys.spec.release import ARGO
+
+
+def info(_call: Call) -> dict[str, Any]:
+    """GET /info: no links, columns or windows were configured."""
+    return {"links": [], "columns": [], "modals": {}, "navColor": ""}
+
+
+def user(_call: Call) -> dict[str, Any]:
+    """GET /userinfo: nobody is logged in, as nobody has to be."""
+    return {}
+
+
+def version(_call: Call) -> dict[str, Any]:
+    """GET /version: the release of Argo whose behaviour is followed, and ours as its build."""
+    return {
+        "version": f"{ARGO}+tiphys-{__version__}",
+        "buildDate": "",
+        "gitCommit": "",
+        "gitTag": ARGO,
+        "gitTreeState": "",
+        "goVersion": "",
+        "compiler": f"{platform.python_implementation()} {platform.python_version()}",
+        "platform": f"{platform.system().lower()}/{platform.machine()}",
+    }

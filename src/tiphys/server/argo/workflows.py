@@ -1,0 +1,173 @@
+"""Argo's API over workflows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tiphys._util.times import utc_now
+from tiphys.errors import SpecError
+from tiphys.ports.workflows import LogEntry, Manifest, SubmitOptions, WorkflowChange
+from tiphys.server.argo.bodies import is_dry_run, manifest_in, outputs_in, parameters_in, submit_options, text_in
+from tiphys.server.argo.queries import log_query, mask_of, moment_of, version_of, workflow_filter
+from tiphys.server.call import Call, call_of
+from tiphys.server.streams import stream
+from tiphys.spec.problems import Severity
+from tiphys.spec.reading import read_document
+
+
+def create(call: Call) -> Manifest:
+    """POST /workflows/{namespace}."""
+    manifest = manifest_in(call.body, "workflow", "Workflow", namespace=call.namespace)
+    options = SubmitOptions(runner=call.runner, strict=False, dry_run=is_dry_run(call.body))
+    return call.workflows.submit(manifest, options)
+
+
+def submit(call: Call) -> Manifest:
+    """POST /workflows/{namespace}/submit."""
+    kind, name = text_in(call.body, "resourceKind"), text_in(call.body, "resourceName")
+    return call.workflows.submit_from(kind, name, submit_options(call.body, call.runner))
+
+
+def lint(call: Call) -> Manifest:
+    """POST /workflows/{namespace}/lint."""
+    manifest = manifest_in(call.body, "workflow", "Workflow", namespace=call.namespace)
+    expect_valid(call, manifest)
+    return manifest
+
+
+def expect_valid(call: Call, manifest: Manifest) -> None:
+    """Refuse what lint finds errors in.
+
+    Raises:
+        SpecError: it is not valid.
+    """
+    problems = call.workflows.lint(read_document(manifest), strict=False)
+    errors = [str(problem) for problem in problems if problem.severity is Severity.ERROR]
+    if errors:
+        raise SpecError(f"The {manifest['kind']} is not valid: {'; '.join(errors)}")
+
+
+def find(call: Call) -> dict[str, Any]:
+    """GET /workflows/{namespace}."""
+    return page(call, call.namespace)
+
+
+def page(call: Call, namespace: str, *, archive: bool = False) -> dict[str, Any]:
+    """A page of a list of workflows, with what of them was asked for."""
+    version = version_of(utc_now())
+    service = call.backend.workflows
+    found = (service.in_namespace(namespace) if namespace else service).find_whole(
+        workflow_filter(call.query, namespace, archive=archive),
+        limit=call.query.number("listOptions.limit") or 0,
+        after=call.query.text("listOptions.continue"),
+    )
+    metadata = {"resourceVersion": version}
+    if found.next:
+        metadata["continue"] = found.next
+    answer = {"metadata": metadata, "items": found.items}
+    shown: dict[str, Any] = mask_of(call.query.text("fields"))(answer)
+    return shown
+
+
+def get(call: Call) -> Manifest:
+    """GET /workflows/{namespace}/{name}; one that only the archive has is found by its uid."""
+    uid = call.query.text("uid")
+    found = call.workflows.get(call.path["name"], uid=uid, archive=bool(uid))
+    shown: Manifest = mask_of(call.query.text("fields"))(found)
+    return shown
+
+
+def delete(call: Call) -> dict[str, Any]:
+    """DELETE /workflows/{namespace}/{name}."""
+    name = call.path["name"]
+    if call.query.text("deleteOptions.dryRun"):
+        call.workflows.get(name)
+    else:
+        call.workflows.delete(name, force=call.query.truth("force"))
+    return {}
+
+
+def suspend(call: Call) -> Manifest:
+    """PUT /workflows/{namespace}/{name}/suspend."""
+    return call.workflows.suspend(call.path["name"])
+
+
+def resume(call: Call) -> Manifest:
+    """PUT /workflows/{namespace}/{name}/resume."""
+    return call.workflows.resume(call.path["name"], selector=_selector(call))
+
+
+def stop(call: Call) -> Manifest:
+    """PUT /workflows/{namespace}/{name}/stop."""
+    message = text_in(call.body, "message")
+    return call.workflows.stop(call.path["name"], selector=_selector(call), message=message)
+
+
+def terminate(call: Call) -> Manifest:
+    """PUT /workflows/{namespace}/{name}/terminate."""
+    return call.workflows.terminate(call.path["name"])
+
+
+def set_nodes(call: Call) -> Manifest:
+    """PUT /workflows/{namespace}/{name}/set."""
+    return call.workflows.set_nodes(
+        call.path["name"],
+        selector=_selector(call),
+        phase=text_in(call.body, "phase"),
+        message=text_in(call.body, "message"),
+        outputs=outputs_in(call.body),
+    )
+
+
+def retry(call: Call) -> Manifest:
+    """PUT /workflows/{namespace}/{name}/retry, and of archived ones by their uid."""
+    uid = call.path.get("uid", "")
+    return call.workflows.retry(
+        call.path.get("name", ""),
+        uid=uid,
+        restart_successful=bool(call.body.get("restartSuccessful")),
+        selector=_selector(call),
+        parameters=parameters_in(call.body),
+    )
+
+
+def resubmit(call: Call) -> Manifest:
+    """PUT /workflows/{namespace}/{name}/resubmit, and of archived ones by their uid."""
+    return call.workflows.resubmit(
+        call.path.get("name", ""),
+        uid=call.path.get("uid", ""),
+        memoized=bool(call.body.get("memoized")),
+        parameters=parameters_in(call.body),
+    )
+
+
+def _selector(call: Call) -> str:
+    return text_in(call.body, "nodeFieldSelector")
+
+
+async def events(request: Request) -> Response:
+    """GET /workflow-events/{namespace}."""
+    call = await call_of(request)
+    wanted, since = workflow_filter(call.query, call.namespace), moment_of(call.query)
+
+    def show(change: WorkflowChange) -> dict[str, Any]:
+        return {"type": change.type.value, "object": change.object}
+
+    mask = mask_of(call.query.text("fields"))
+    return await stream(request, lambda: call.workflows.changes(wanted, since=since), show, mask)
+
+
+async def logs(request: Request) -> Response:
+    """GET /workflows/{namespace}/{name}/log, and /workflows/{namespace}/{name}/{pod}/log."""
+    call = await call_of(request)
+    query = log_query(call.query, call.path.get("pod", ""), utc_now())
+    timestamps = call.query.truth("logOptions.timestamps")
+
+    def show(entry: LogEntry) -> dict[str, Any]:
+        time = f"{entry.at.isoformat().replace('+00:00', 'Z')} " if timestamps else ""
+        return {"content": f"{time}{entry.content}", "podName": entry.pod}
+
+    return await stream(request, lambda: call.workflows.log_batches(call.path["name"], query), show)

@@ -1,0 +1,72 @@
+"""Answers without end: events and logs, as Server-Sent Events or as lines of JSON.
+
+A stream takes a thread of the pool for each look, and none between looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from tiphys.errors import TiphysError
+from tiphys.server.answers import error_body
+
+T = TypeVar("T")
+
+#: Seconds between looks, and after which a silent stream shows that it is alive.
+PAUSE, KEEP_ALIVE = 0.3, 15.0
+_EVENTS = "text/event-stream"
+
+
+async def stream(
+    request: Request,
+    looks: Callable[[], Iterator[list[T]]],
+    show: Callable[[T], Any],
+    mask: Callable[[Any], Any] = lambda frame: frame,
+) -> Response:
+    """What is found look by look, until there is nothing to look for any more, or the server or the client ends.
+
+    The first look is made before the answer begins, so that what is wrong with the request is told by its status.
+
+    Args:
+        request: Tells by `Accept` which form is wanted.
+        looks: Makes the iterator of what each look finds.
+        show: What is sent of one thing that was found.
+        mask: Takes from a frame what was not asked for.
+    """
+    iterator = await run_in_threadpool(looks)
+    first = await run_in_threadpool(next, iterator, None)
+    as_events = _EVENTS in request.headers.get("accept", "")
+
+    def frame(content: Any) -> bytes:
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        return (f"data: {text} \n\n" if as_events else f"{text}\n").encode()
+
+    async def frames() -> AsyncIterator[bytes]:
+        found, silent = first, 0.0
+        while found is not None and not request.app.state.ending():
+            for one in found:
+                yield frame(mask({"result": show(one)}))
+            silent = 0.0 if found else silent + PAUSE
+            if as_events and silent >= KEEP_ALIVE:
+                silent = 0.0
+                yield b":\n\n"
+            try:
+                found = await run_in_threadpool(next, iterator, None)
+            except TiphysError as error:
+                yield frame({"error": error_body(error)})
+                return
+            if not found and found is not None:
+                await asyncio.sleep(PAUSE)
+
+    return StreamingResponse(
+        frames(),
+        media_type=_EVENTS if as_events else "application/json",
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+    )

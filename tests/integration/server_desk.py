@@ -1,0 +1,90 @@
+"""A server as people start it: a process of its own, on a free port, with the certificate that it makes itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from hera.workflows import WorkflowsService
+
+from tiphys.integrations.local.pods.runner import usable
+
+#: Seconds; nothing here takes nearly as long.
+PATIENCE = 60.0
+#: What carries pods out here.
+RUNNER = "process" if usable("sandbox") else "sandbox"
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    url: str
+    home: Path
+    process: subprocess.Popen[str]
+    #: What it printed up to its address.
+    said: str
+
+    @property
+    def authority(self) -> str:
+        return str(self.home / "tls" / "authority.pem")
+
+    def hera(self, namespace: str = "argo") -> WorkflowsService:
+        return WorkflowsService(host=self.url, verify_ssl=self.authority, namespace=namespace)
+
+    def client(self) -> httpx2.Client:
+        trusted = ssl.create_default_context(cafile=self.authority)
+        return httpx2.Client(base_url=self.url, verify=trusted, timeout=PATIENCE)
+
+    def end(self, sign: int = signal.SIGTERM) -> str:
+        """End it; returns what it printed after its address."""
+        self.process.send_signal(sign)
+        return self.process.communicate(timeout=PATIENCE)[0]
+
+
+@contextmanager
+def running_server(home: Path, *options: str, **environment: str) -> Iterator[RunningServer]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tiphys", "server", "--port", "0", "--runner", RUNNER, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "TIPHYS_HOME": str(home), **environment},
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        said, found = "", None
+        for line in process.stdout:
+            said += line
+            found = re.search(r"https?://127\.0\.0\.1:\d+", line)
+            if found:
+                break
+        assert found, said
+        yield RunningServer(found[0], home, process, said)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def workflow(*command: str, **spec: Any) -> dict[str, Any]:
+    """A workflow of one container."""
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"generateName": "one-"},
+        "spec": {
+            "entrypoint": "main",
+            "templates": [{"name": "main", "container": {"image": "busybox", "command": list(command)}}],
+            **spec,
+        },
+    }
