@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import stat
@@ -56,6 +57,28 @@ def test_what_ran_when_it_was_killed_is_taken_up(tmp_path: Path) -> None:
     with running_server(tmp_path / "home") as server, server.client() as client:
         wait(client, name, "Succeeded")
         assert server.process.poll() is None
+
+
+def test_a_controller_takes_it_up_too_and_ends_in_order_though_containers_run(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running_server(home) as server, server.client() as client:
+        name = submit(client, "sleep", "100")
+        wait(client, name, "Running")
+        server.process.kill()
+        server.process.communicate()
+    command = [sys.executable, "-m", "tiphys", "argo", "controller"]
+    environment = {**os.environ, "TIPHYS_HOME": str(home)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        while "taking it up" not in process.stdout.readline():
+            assert process.poll() is None
+        time.sleep(1)  # it takes it up
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == 0
+    assert said.splitlines()[-1].endswith("ending; 1 workflows go on when a controller runs again")
 
 
 def test_the_certificate_is_kept_and_only_its_owner_can_read_the_key(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import click
 
 from tiphys.cli.argo.controller import telling
 from tiphys.cli.lazy import Command
-from tiphys.cli.session import backend
+from tiphys.cli.session import backend, close_backend
 from tiphys.controller.caretaker import Caretaker
 from tiphys.errors import MissingExtraError, UsageError
 from tiphys.services.backend import LocalBackend
@@ -82,8 +82,7 @@ def server(
             ending.set()
             rounds.join(_PATIENCE)
         left = len(caretaker.carried())
-        # Not at the end of the interpreter: runners collect what has ended by threads.
-        service.close()
+        close_backend(service.home)
         click.echo(f"The server has ended; {left} workflows go on when one runs again.")
 
 

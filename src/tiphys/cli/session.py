@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,3 +20,13 @@ def backend() -> Backend:
         root.obj = default_backend()
     found: Backend = root.obj
     return found
+
+
+def close_backend(home: Path) -> None:
+    """Close the process's backend of a home now.
+
+    At the end of the interpreter it is too late for containers that run: threads that collect what ended start no more.
+    """
+    from tiphys.bootstrap import close_backends
+
+    close_backends(home)

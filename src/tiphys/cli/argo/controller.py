@@ -11,7 +11,7 @@ from datetime import timedelta
 import click
 
 from tiphys.cli.lazy import Command
-from tiphys.cli.session import backend
+from tiphys.cli.session import backend, close_backend
 from tiphys.controller.caretaker import Caretaker
 from tiphys.errors import UsageError
 from tiphys.services.backend import LocalBackend
@@ -47,6 +47,7 @@ def controller(once: bool) -> None:
         else:
             _run(caretaker)
     finally:
+        close_backend(service.home)
         _log.removeHandler(handler)
 
 
