@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ from tiphys.ports.workflows import LogEntry, LogQuery
 from tiphys.records.base import Query
 from tiphys.records.runs import Run, StepRun
 from tiphys.records.workflows import WorkflowSummary
-from tiphys.sdk.pods.log_times import LogTimes
+from tiphys.sdk.pods.log_times import SUFFIX, LogTimes
 from tiphys.services.runs import step_lines
-from tiphys.services.workflows.pods import log_of, pod_labels, pod_name
+from tiphys.services.workflows.pods import log_of, logs_folder, pod_labels, pod_name
 
 #: Seconds between looks for new lines.
 FOLLOW_PAUSE = 0.2
@@ -183,3 +183,13 @@ class LogReader:
             end += len(line) + 1
             at = times.at(end)
             yield LogEntry(self._pod(node), line.decode("utf-8", "replace"), from_epoch(changed if at is None else at))
+
+
+def remove_logs(home: Path, uid: str, node_ids: Iterable[str]) -> None:
+    """Remove the logs of all containers of some attempts."""
+    wanted = set(node_ids)
+    for path in logs_folder(home, uid).glob("*"):
+        # A container's name has no dot, a workflow's may.
+        log = path.name.removesuffix(SUFFIX)
+        if log in wanted or log.rpartition(".")[0] in wanted:
+            path.unlink(missing_ok=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tiphys.engine.model import Node
 from tiphys.ports.runner import Task
 from tiphys.records.workflows import WorkflowRow
-from tiphys.sdk.pods.log_times import SUFFIX
 from tiphys.services.workflows.claims import claimed_volumes
 
 #: Kubernetes' limit for names, less the hash that ends a pod's name.
@@ -35,16 +34,6 @@ def log_of(home: Path, uid: str, node_id: str, container: str = "main") -> Path:
     """The log of one container of one attempt."""
     suffix = "" if container == "main" else f".{container}"
     return logs_folder(home, uid) / f"{node_id}{suffix}"
-
-
-def remove_logs(home: Path, uid: str, node_ids: Iterable[str]) -> None:
-    """Remove the logs of all containers of some attempts."""
-    wanted = set(node_ids)
-    for path in logs_folder(home, uid).glob("*"):
-        # A container's name has no dot, a workflow's may.
-        log = path.name.removesuffix(SUFFIX)
-        if log in wanted or log.rpartition(".")[0] in wanted:
-            path.unlink(missing_ok=True)
 
 
 class PodFacts:

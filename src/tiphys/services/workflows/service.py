@@ -48,8 +48,8 @@ from tiphys.services.workflows.claims import make_claims
 from tiphys.services.workflows.detached import carry_out_detached
 from tiphys.services.workflows.garbage import ON_COMPLETION, ON_DELETION, Garbage, claims_of
 from tiphys.services.workflows.listing import find_workflows, labels_of
-from tiphys.services.workflows.logs import LoggedWorkflow, LogReader
-from tiphys.services.workflows.pods import logs_folder, remove_logs
+from tiphys.services.workflows.logs import LoggedWorkflow, LogReader, remove_logs
+from tiphys.services.workflows.pods import logs_folder
 from tiphys.services.workflows.requests import Wish, as_asked, requests_for
 from tiphys.services.workflows.submission import Submitted, kind_named, prepare, whole_spec, workflow_from
 from tiphys.spec.problems import Problem
