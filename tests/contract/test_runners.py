@@ -11,7 +11,7 @@ import pytest
 from tiphys.engine.events import TaskFinished
 from tiphys.engine.model import Phase
 from tiphys.integrations.local import inline
-from tiphys.integrations.local.inline import InlineRunner
+from tiphys.integrations.local.inline import InlineRunner, _CancelledError
 from tiphys.integrations.local.process import ProcessRunner
 from tiphys.ports.runner import Runner, Task
 from tiphys.testing.runner_contract import Desk, RunnerContract, add, result, wait_until
@@ -127,6 +127,21 @@ class TestLentThread:
         runner.work(lambda: len(seen) == 3)
         assert seen == [True] * 3
         runner.close()
+
+    def test_a_cancellation_that_comes_while_a_step_is_settled_leaves_nothing(self, desk, runner):
+        class Stack(list):  # type: ignore[type-arg]
+            def remove(self, job):
+                super().remove(job)
+                raise _CancelledError  # as one that was on its way: the interpreter raises it between two lines
+
+        def step() -> None:
+            thread = threading.get_ident()
+            runner._stacks[thread] = Stack(runner._stacks[thread])
+
+        desk.launch(step, outputs=())
+        runner.work(lambda: not desk.no_more_reports())
+        assert desk.next_report().phase is Phase.SUCCEEDED
+        assert runner.is_free()
 
     def test_no_more_threads_than_allowed(self, tmp_path):
         runner = InlineRunner(3)

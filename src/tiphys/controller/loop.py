@@ -317,7 +317,7 @@ class Controller(EngineHost):
                     while own:
                         self._try(self._due(own.popleft() for _ in range(len(own))))
                     due = self._timers.next_due()
-                    if due is not None and self._wakes_at is not None and due < self._wakes_at:
+                    if due is not None and (self._wakes_at is None or due < self._wakes_at):
                         self._queue.put(("", None))
                 finally:
                     self._helm.release()

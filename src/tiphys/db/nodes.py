@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any
 
 from tiphys.db.mapping import from_json, to_json
@@ -15,7 +14,6 @@ _REASONS = {member.value: member for member in Reason}
 _plain = str.__str__
 #: Fields that most nodes leave at their defaults.
 _RARE = ("hooked", "hook", "daemoned", "ip", "progress", "memo", "waiting")
-_rare_of = attrgetter(*_RARE)
 
 
 def _values_data(values: Values) -> dict[str, Any]:
@@ -46,9 +44,10 @@ def node_row(uid: str, node: Node) -> tuple[Any, ...]:
         data["inputs"] = _values_data(node.inputs)
     if node.outputs is not None:
         data["outputs"] = _values_data(node.outputs)
-    rare = _rare_of(node)
-    if any(rare):
-        data.update((name, value) for name, value in zip(_RARE, rare, strict=True) if value)
+    for name in _RARE:
+        value = getattr(node, name)
+        if value:
+            data[name] = value
     return (
         uid,
         node.id,
@@ -87,5 +86,5 @@ def node_from(row: Sequence[Any]) -> Node:
         finished_at=finished,
         inputs=None if inputs is None else Values(**inputs),
         outputs=None if outputs is None else Values(**outputs),
-        **({} if data.keys().isdisjoint(_RARE) else {name: data[name] for name in _RARE if name in data}),
+        **{name: data[name] for name in _RARE if name in data},
     )

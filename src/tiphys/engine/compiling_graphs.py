@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import combinations
 from typing import Protocol
 
 from tiphys.engine.compiling_calls import compile_call, compile_text
@@ -71,15 +70,15 @@ def compile_steps(templates: Templates, groups: Sequence[Sequence[WorkflowStep]]
     )
 
 
-#: The sets of failures, one object each: a wide DAG has as many as tasks.
-_SETS = {phases: frozenset(phases) for size in range(len(FAILURES) + 1) for phases in combinations(FAILURES, size)}
+@lru_cache
+def _phases(*phases: Phase) -> frozenset[Phase]:
+    """A set of failures, each once as an object: a wide DAG has as many as tasks."""
+    return frozenset(phases)
 
 
 def _tolerated(continued: ContinueOn | None) -> frozenset[Phase]:
-    if continued is None:
-        return _SETS[()]
-    allowed = {Phase.FAILED: continued.failed, Phase.ERROR: continued.error}
-    return _SETS[tuple(phase for phase in FAILURES if allowed[phase])]
+    allowed = {Phase.FAILED: continued and continued.failed, Phase.ERROR: continued and continued.error}
+    return _phases(*(phase for phase in FAILURES if allowed[phase]))
 
 
 def _task(
@@ -245,12 +244,6 @@ def _mark_fatal(tasks: list[TaskPlan], index: Mapping[str, int]) -> None:
     }
     for task in tasks:
         condition = task.depends
-        if len(condition.program) == 1:  # by far the most common
-            for term in condition.terms():
-                for phase, result in FAILURES.items():
-                    if _possible(term, result):
-                        survived[phase].add(index[term.task])
-            continue
         simple = "||" not in condition.program and not condition.negates
         for phase, result in FAILURES.items():
             if simple:
@@ -261,7 +254,7 @@ def _mark_fatal(tasks: list[TaskPlan], index: Mapping[str, int]) -> None:
                 lost = {name for name in condition.names if not _may_hold(condition, name, result)}
             survived[phase].update(index[name] for name in condition.names if name not in lost)
     for task in tasks:
-        task.fatal = _SETS[tuple(phase for phase in FAILURES if task.index not in survived[phase])]
+        task.fatal = _phases(*(phase for phase in FAILURES if task.index not in survived[phase]))
 
 
 def _possible(term: depends.Term, result: str) -> bool:

@@ -302,11 +302,13 @@ class InlineRunner(Runner):
     def _settle(self, job: _Job, finished: TaskFinished | None, seat: _Seat) -> bool:
         """End a job: nothing more is raised in its thread, which is free for what follows. Is a report wanted?"""
         with self._lock:
+            # A cancellation that was on its way may raise between any two of these lines, and they come again.
             if job.thread is not None:
-                stack = self._stacks[job.thread]
-                stack.remove(job)
+                stack = self._stacks.get(job.thread, [])
+                if job in stack:
+                    stack.remove(job)
                 if not stack:
-                    del self._stacks[job.thread]
+                    self._stacks.pop(job.thread, None)
                 job.thread = None
             seat.idle = True
             if job.cancelled or finished is None:
