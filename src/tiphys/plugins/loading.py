@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -30,5 +31,7 @@ def load(path: str) -> Any:
 
 
 def _import(name: str) -> Any:
-    with no_collections():
+    if name in sys.modules:
+        return import_module(name)
+    with no_collections(lasting=True):
         return import_module(name)
