@@ -1,0 +1,1 @@
+"""The same use cases as `services`, asked of a server."""
