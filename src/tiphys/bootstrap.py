@@ -25,6 +25,7 @@ from tiphys.ports.runner import Runner
 from tiphys.records.stacks import ComponentType
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.backend import LocalBackend
+from tiphys.services.client_tasks import ClientTasks
 from tiphys.services.recorder import MLRecorder
 
 _backends: dict[tuple[int, str, str], Backend] = {}
@@ -95,6 +96,8 @@ def make_backend(settings: Settings) -> Backend:
     def runner(name: str) -> Runner:
         if name == "inline":
             return inline
+        if name.startswith(f"{ClientTasks.name}-"):
+            return backend.clients
         if name in ("process", "sandbox", "container"):
             return RoutingRunner(name, partial(_leaf_runner, runner=name, backend=backend))
         raise UsageError(f"There is no runner '{name}'.", hint="The runners are: inline, process, sandbox, container.")

@@ -116,7 +116,9 @@ class Connection:
         pause = _FIRST_PAUSE
         while True:
             try:
-                response = self._client.request(verb, path, **{key: value for key, value in arguments.items() if value})
+                response = self._client.request(
+                    verb, path, **{key: value for key, value in arguments.items() if value is not None}
+                )
                 if response.status_code not in _AWAY:
                     self._is_back()
                     return self._expect_success(response)
@@ -166,6 +168,8 @@ def error_in(response: httpx2.Response) -> TiphysError:
     except ValueError:
         body = {}
     if not isinstance(body, dict) or "message" not in body:
+        if response.status_code == NotFoundError.http_status:
+            return NotFoundError(f"The server has no {response.url.path}.")
         return ServiceError(f"The server answered {response.status_code} {response.reason_phrase}.")
     kind = _CLASSES.get(str(body.get("code")), TiphysError)
     return kind(str(body["message"]), hint=body.get("hint"))

@@ -214,6 +214,10 @@ class Controller(EngineHost):
                 hint="Its state up to here is stored.",
             ) from completion.error
 
+    def watch(self, uid: str, watcher: Watcher) -> None:
+        """Show someone the nodes that there are, and those of each commit."""
+        self._queue.put((uid, _Watch(watcher)))
+
     def close(self) -> None:
         """End the thread and the runners. Workflows that are not finished can be resumed by another process."""
         thread, self._thread = self._thread, None

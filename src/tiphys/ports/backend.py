@@ -50,6 +50,8 @@ class TagRequest:
 class RunRequest:
     """A compiled pipeline, ready to run."""
 
+    #: Of the run, chosen by whoever asks, so that asking twice creates one; None for any.
+    id: str | None = None
     #: May hold {date}, {time} and own placeholders that `substitutions` resolves; None → `{pipeline}-{date}-{time}`.
     run_name: str | None = None
     pipeline_name: str
@@ -66,6 +68,8 @@ class RunRequest:
     stack: str | None = None
     #: "inline" or "process"; None for the orchestrator's.
     runner: str | None = None
+    #: Whether the one who asks carries the steps out, over the network (`services.client_tasks`).
+    by_client: bool = False
     #: Step name → step run of an earlier run whose outputs it takes over; it is not executed and recorded as skipped.
     reuse: Mapping[str, str] = field(default_factory=dict)
     #: Whether an interrupted run of the same spec digest is taken up instead of starting a new one.

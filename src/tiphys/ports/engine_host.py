@@ -50,5 +50,9 @@ class EngineHost(ABC):
         """
 
     @abstractmethod
+    def watch(self, uid: str, watcher: Watcher) -> None:
+        """Have a watcher called for a workflow that this host carries out, until it ends; returns at once."""
+
+    @abstractmethod
     def close(self) -> None:
         """End background work. Workflows that are not finished can be resumed by another process."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from tiphys.engine.events import TaskFinished
-from tiphys.engine.model import Phase, Reason, Values
+from tiphys.engine.model import Node, NodeType, Phase, Reason, Values
 from tiphys.ports.runner import Task
 from tiphys.ports.step_result import StepResult
+
+#: Fields of a node that people are shown.
+_SHOWN = tuple(one.name for one in fields(Node) if one.name not in ("inputs", "outputs", "memo"))
 
 
 def task_to_json(task: Task) -> dict[str, Any]:
@@ -61,6 +65,19 @@ def finished_from_text(text: str | bytes) -> TaskFinished:
         reason=Reason(data["reason"]),
         retryable=data["retryable"],
         details=None if data["details"] is None else StepResult.from_json(data["details"]),
+    )
+
+
+def node_to_json(node: Node) -> dict[str, Any]:
+    """What people are shown of a node, as a JSON object: all but what it was given and gave."""
+    return {name: getattr(node, name) for name in _SHOWN}
+
+
+def node_from_json(data: Mapping[str, Any]) -> Node:
+    """Read what `node_to_json` wrote."""
+    known = {name: data[name] for name in _SHOWN if name in data}
+    return Node(
+        **{**known, "type": NodeType(data["type"]), "phase": Phase(data["phase"]), "reason": Reason(data["reason"])}
     )
 
 

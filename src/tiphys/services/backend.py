@@ -13,6 +13,7 @@ from tiphys.ports.store import Store
 from tiphys.ports.workflows import Objects, Workflows
 from tiphys.records.base import DEFAULT_WORKSPACE, Query, R
 from tiphys.services.artifacts import ArtifactService
+from tiphys.services.client_tasks import ClientTasks
 from tiphys.services.labels import LabelService
 from tiphys.services.models import ModelService
 from tiphys.services.runs import RunService
@@ -46,11 +47,15 @@ class LocalBackend(Backend):
         self.db_url = db_url
         self.workspace = workspace
         self._host = host
+        #: Where the steps of connected clients' runs wait for them.
+        self.clients = ClientTasks()
         self.labels = LabelService(store, workspace=workspace)
         self.models = ModelService(store, workspace=workspace)
         self.stacks = StackService(store, home=home, workspace=workspace)
         self.artifacts = ArtifactService(store, self.stacks, is_alive=self._is_alive, workspace=workspace)
-        self.runs = RunService(store, self.stacks, host=self._connected, home=home, workspace=workspace)
+        self.runs = RunService(
+            store, self.stacks, host=self._connected, clients=self.clients, home=home, workspace=workspace
+        )
 
     # What Python pipelines do not need is imported when it is first asked for: it reads YAML and knows all languages.
 
@@ -75,6 +80,10 @@ class LocalBackend(Backend):
             namespace=self.workspace,
         )
         return service
+
+    def in_workspace(self, name: str) -> LocalBackend:
+        """The services in another workspace."""
+        return self
 
     def connect(self, host: EngineHost) -> None:
         """Have runs carried out by `host` from now on."""

@@ -20,9 +20,10 @@ from tiphys.records.base import DEFAULT_WORKSPACE, EntityType, Query, Where
 from tiphys.records.models import ModelLink
 from tiphys.records.runs import ExecutionStatus, Run, StepRun
 from tiphys.records.stacks import ComponentType
-from tiphys.records.workflows import WorkflowRow
+from tiphys.records.workflows import WorkflowRow, WorkflowSummary
 from tiphys.sdk.logs import LogLine, live_path, parse_line, read_log
 from tiphys.services.artifacts import as_artifact_store
+from tiphys.services.client_tasks import ClientTasks
 from tiphys.services.labels import forget_entities
 from tiphys.services.run_status import status_of
 from tiphys.services.stacks import StackService
@@ -41,6 +42,7 @@ class RunService(Runs):
         store: The database.
         stacks: Gives the stacks.
         host: Asked for the engine's host when one is needed.
+        clients: Where the steps of connected clients' runs wait for them.
         home: Folder of the live logs.
         workspace: Where names are looked up.
     """
@@ -51,21 +53,26 @@ class RunService(Runs):
         stacks: StackService,
         *,
         host: Callable[[], EngineHost],
+        clients: ClientTasks,
         home: Path,
         workspace: str = DEFAULT_WORKSPACE,
     ) -> None:
         self._store = store
         self._stacks = stacks
         self._host = host
+        self._clients = clients
         self._home = home
         self._workspace = workspace
 
     def submit(self, request: RunRequest) -> Run:
         """Create a run and start it, or take up an interrupted one of the same definition."""
         host = self._host()
+        known = self._created(request.id)
+        if known is not None:
+            return known
         if request.resume and request.listed:
             interrupted = self._find_interrupted(request)
-            if interrupted is not None and host.resume(interrupted.workflow_uid):
+            if interrupted is not None and self._take_up(interrupted):
                 _log.info("taking up interrupted run %s", interrupted.name)
                 return interrupted
         now = utc_now()
@@ -94,6 +101,20 @@ class RunService(Runs):
         with self._store.reader() as reader:
             return self._find(reader, name_or_id)
 
+    def with_workflow(self, run_id: str) -> tuple[Run, WorkflowSummary]:
+        """A run by its id, with what is shown of its workflow."""
+        with self._store.reader() as reader:
+            run = reader.get(Run, run_id)
+            row = None if run is None else reader.get(WorkflowSummary, run.workflow_uid)
+        if run is None or row is None or run.workspace != self._workspace:
+            raise NotFoundError(f"There is no run with the id {run_id}.")
+        return run, row
+
+    def attend(self, run: Run, watcher: Watcher) -> None:
+        """Have the engine go on with a run, and a watcher told of what changes."""
+        self._host().resume(run.workflow_uid)
+        self._host().watch(run.workflow_uid, watcher)
+
     def steps(self, run_id: str) -> list[StepRun]:
         """All step runs, attempts included, in the order they were started."""
         with self._store.reader() as reader:
@@ -121,7 +142,7 @@ class RunService(Runs):
         run = self.get(name_or_id)
         if run.status.is_finished:
             raise ConflictError(f"The run {run.name} has ended already ({run.status.value}).")
-        if not self._host().resume(run.workflow_uid):
+        if not self._take_up(run):
             raise ConflictError(f"The run {run.name} is being carried out by another process.")
         return run
 
@@ -131,7 +152,27 @@ class RunService(Runs):
             return False
         with self._store.reader() as reader:
             row = reader.get(WorkflowRow, run.workflow_uid)
-        return row is not None and row.finished_at is None and not self._host().is_alive(row.owner)
+        return row is not None and row.finished_at is None and not self._is_attended(row)
+
+    def _is_attended(self, row: WorkflowRow) -> bool:
+        """Whether somebody works on a workflow: its engine, and where that is not who carries its steps out, both."""
+        alive = self._host().is_alive(row.owner)
+        return alive and (not _is_by_client(row) or self._clients.is_attended(row.id))
+
+    def _take_up(self, run: Run) -> bool:
+        """Have this process's engine go on with a run; False if somebody works on it."""
+        if self._host().resume(run.workflow_uid):
+            return True
+        with self._store.reader() as reader:
+            row = reader.get(WorkflowRow, run.workflow_uid)
+        return row is not None and row.finished_at is None and _is_by_client(row) and not self._is_attended(row)
+
+    def _created(self, run_id: str | None) -> Run | None:
+        """The run that an earlier request with the same id made."""
+        if run_id is None:
+            return None
+        with self._store.reader() as reader:
+            return reader.get(Run, run_id)
 
     def delete(self, name_or_id: str) -> None:
         """Remove a finished run and its step runs; artifact versions stay."""
@@ -186,7 +227,6 @@ class RunService(Runs):
 
     def _find_interrupted(self, request: RunRequest) -> Run | None:
         """The newest unfinished run of the same definition that nobody works on."""
-        host = self._host()
         with self._store.reader() as reader:
             runs = reader.find(
                 Query.of(
@@ -203,7 +243,7 @@ class RunService(Runs):
             row = rows.get(run.workflow_uid)
             if wants_name not in (None, run.name) or row is None or row.shutdown or row.finished_at is not None:
                 continue
-            if not host.is_alive(row.owner):
+            if _is_by_client(row) == request.by_client and not self._is_attended(row):
                 return run
         return None
 
@@ -227,6 +267,10 @@ def step_lines(store: ArtifactStore, home: Path, run_id: str, step: StepRun) -> 
     # By newlines alone, and what follows the last one is still being written.
     complete = written.split(b"\n")[:-1]
     return [parse_line(line.decode("utf-8", "replace")) for line in complete]
+
+
+def _is_by_client(row: WorkflowRow) -> bool:
+    return row.runner.startswith(f"{ClientTasks.name}-")
 
 
 def _is_step(name: str, wanted: str) -> bool:

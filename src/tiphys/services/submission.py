@@ -22,6 +22,7 @@ from tiphys.records.models import ModelVersion
 from tiphys.records.runs import Pipeline, Run, StepRun
 from tiphys.records.stacks import Component, ComponentType, StackRecord
 from tiphys.records.workflows import WorkflowRow
+from tiphys.services.client_tasks import ClientTasks
 from tiphys.services.labels import put_tags
 from tiphys.services.models import model_link, resolve_request
 from tiphys.services.stacks import StackService, pick
@@ -138,7 +139,7 @@ class Submission:
         model = None if request.model is None else self._model(request.model)
         workflow = self._named_workflow(uid)
         run = Run(
-            id=new_id(),
+            id=request.id or new_id(),
             name=name,
             workspace=self._workspace,
             pipeline_id=self._pipeline_id() if request.listed else None,
@@ -156,7 +157,7 @@ class Submission:
             name=(workflow.metadata.name if workflow.metadata else None) or uid,
             workspace=self._workspace,
             manifest=workflow.to_json_text(),
-            runner=request.runner or self._settings.get("runner") or "inline",
+            runner=self._runner(),
             owner=owner,
             created_at=now,
         )
@@ -164,6 +165,10 @@ class Submission:
         transaction.add(run, row, *(model_link(one, EntityType.RUN, run.id, now) for one in sorted(versions)))
         put_tags(transaction, self._workspace, request.tags, EntityType.RUN, run.id, now=now)
         return run
+
+    def _runner(self) -> str:
+        how = self._request.runner or self._settings.get("runner") or "inline"
+        return f"{ClientTasks.name}-{how}" if self._request.by_client else how
 
     def _name(self) -> str:
         request = self._request

@@ -1,0 +1,170 @@
+"""An artifact store of a server, for clients that cannot reach its place: data goes through the server.
+
+What was sent or fetched is kept on this machine, in a store of its own: names are digests, so it is never out of date.
+"""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tiphys.client.connection import API, Connection, error_in
+from tiphys.errors import DigestMismatchError, NotFoundError, UsageError
+from tiphys.plugins.loading import load
+from tiphys.ports.artifact_store import ArtifactStore, StoredTree
+from tiphys.ports.component import StackComponent
+from tiphys.sdk.packed_trees import CHUNK, PackedTree, unpack
+
+#: Bytes up to which a tree travels with the report of the step that made it.
+_SMALL = 64 * 1024
+
+_connections: dict[str, Connection] = {}
+
+
+def use_connection(connection: Connection) -> None:
+    """Have stores of this server ask through `connection`."""
+    _connections[connection.url] = connection
+
+
+def _connection_to(url: str) -> Connection:
+    if url not in _connections:  # a process that a runner made
+        load("tiphys.bootstrap:default_backend")()
+    if url not in _connections:
+        raise UsageError(
+            f"The artifact store of the server {url} cannot be asked: this process is not connected to it.",
+            hint="Set TIPHYS_URL, or type: tiphys login",
+        )
+    return _connections[url]
+
+
+class ServerArtifactStore(StackComponent, ArtifactStore):
+    """A store behind a server.
+
+    Args:
+        name: As registered there.
+        config: {url, workspace, kept}: the server, the workspace, and the folder of what is kept on this machine.
+    """
+
+    def __init__(self, *, name: str, config: Mapping[str, Any]) -> None:
+        super().__init__(name=name, config=config)
+        self._url = str(config["url"])
+        self._path = f"{API}/workspaces/{config['workspace']}/artifact-stores/{name}"
+        self.root = f"{self._url}{self._path}"
+        settings = load("tiphys.integrations.local.config:LocalArtifactStoreConfig")(path=str(config["kept"]))
+        self._kept: ArtifactStore = load("tiphys.integrations.local.artifact_store:LocalArtifactStore")(
+            name=name, config=settings
+        )
+        self._lock = threading.Lock()
+        self._deferring = 0
+        self._deferred: list[tuple[str, bytes]] = []
+
+    def staging(self) -> AbstractContextManager[Path]:
+        """A fresh folder on this machine."""
+        return self._kept.staging()
+
+    def commit(self, folder: Path) -> StoredTree:
+        """Keep the files here, and send them unless the server has them."""
+        tree = self._kept.commit(folder)
+        if not self.exists(tree.digest):
+            with self._kept.open_tree(tree.digest, verify=False) as files:
+                self._connection.send("PUT", self._tree(tree.digest), content=PackedTree(files))
+        return StoredTree(tree.digest, tree.size, self.uri(tree.digest))
+
+    def commit_bytes(self, name: str, data: bytes) -> StoredTree:
+        """Keep one small file here, and send it: at once, or with the next report."""
+        tree = self._kept.commit_bytes(name, data)
+        with self._lock:
+            deferred = self._deferring > 0 and len(data) <= _SMALL
+            if deferred:
+                self._deferred.append((name, data))
+        if not deferred:
+            self._connection.send("PUT", f"{self._path}/files/{name}", content=data)
+        return StoredTree(tree.digest, tree.size, self.uri(tree.digest))
+
+    @contextmanager
+    def deferring(self) -> Iterator[None]:
+        """Within, small trees wait for `take_deferred`."""
+        with self._lock:
+            self._deferring += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._deferring -= 1
+
+    def take_deferred(self) -> list[dict[str, str]]:
+        """Small trees that wait, as JSON; they do not wait any more."""
+        with self._lock:
+            taken, self._deferred = self._deferred, []
+        return [
+            {"store": self.name, "name": name, "data": base64.b64encode(data).decode("ascii")} for name, data in taken
+        ]
+
+    def exists(self, digest: str) -> bool:
+        """Whether the server has the tree."""
+        try:
+            self._connection.send("HEAD", self._tree(digest))
+        except NotFoundError:
+            return False
+        return True
+
+    def open_tree(self, digest: str, *, verify: bool = True, part: str | None = None) -> AbstractContextManager[Path]:
+        """A folder on this machine with a tree's files, fetched if they are not here."""
+        self._keep(digest)
+        return self._kept.open_tree(digest, verify=verify, part=part)
+
+    def read_bytes(self, digest: str, name: str) -> bytes:
+        """Content of one file of a tree."""
+        self._keep(digest)
+        return self._kept.read_bytes(digest, name)
+
+    def uri(self, digest: str) -> str:
+        """Where it can be fetched."""
+        return f"{self.root}/trees/{digest}"
+
+    def list_trees(self) -> Iterator[tuple[str, int, float]]:
+        """Refused: see `delete`."""
+        raise self._not_here()
+
+    def delete(self, digest: str, *, unused_since: float | None = None) -> None:
+        """Refused: a server's data is removed by the server, which knows who uses it."""
+        raise self._not_here()
+
+    def sweep(self, *, before: float) -> None:
+        """Remove what was interrupted on this machine."""
+        self._kept.sweep(before=before)
+
+    def _not_here(self) -> UsageError:
+        return UsageError(
+            f"The data of the artifact store '{self.name}' is listed and removed on its server.",
+            hint="Type there, or connected to it: tiphys artifact gc",
+        )
+
+    @property
+    def _connection(self) -> Connection:
+        return _connection_to(self._url)
+
+    def _tree(self, digest: str) -> str:
+        return f"{self._path}/trees/{digest}"
+
+    def _keep(self, digest: str) -> None:
+        if self._kept.exists(digest):
+            return
+        with tempfile.TemporaryFile() as packed:
+            with self._connection.stream("GET", self._tree(digest)) as response:
+                if not response.is_success:
+                    response.read()
+                    raise error_in(response)
+                for chunk in response.iter_bytes(CHUNK):
+                    packed.write(chunk)
+            packed.seek(0)
+            with self._kept.staging() as folder:
+                unpack(packed, folder)
+                found = self._kept.commit(folder).digest
+        if found != digest:
+            raise DigestMismatchError(f"The server sent {found} instead of {digest}; it was not loaded.")

@@ -1,0 +1,235 @@
+"""Carries out the steps of a run whose workflow a server holds: fetches tasks, runs them here, reports their ends.
+
+One request does for a step: it brings the end of the one before, with what that stored of small data, and gets the
+task that follows. While nothing ends, one request waits at the server; a step's end is sent by another, which takes its
+place. A server that is restarted in between finds nothing changed: the reports are kept until the run has ended, and
+a task that is offered again is not carried out again.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from tiphys._util.ids import new_id
+from tiphys.client.artifact_store import ServerArtifactStore
+from tiphys.client.connection import Connection
+from tiphys.engine.events import TaskFinished, TaskProgressed, TaskReady
+from tiphys.ports.backend import Observer
+from tiphys.ports.runner import Runner, Task
+from tiphys.records.runs import ExecutionStatus, Run
+from tiphys.sdk.components import components_of
+from tiphys.sdk.wire import finished_to_text, node_from_json, task_from_json
+
+#: What a store is made of that a server keeps on its own disk.
+_ON_ITS_DISK = "tiphys.integrations.local.artifact_store:LocalArtifactStore"
+#: Seconds that a request may wait at the server.
+_WAIT = 5.0
+#: Seconds that a step may take without a request that waits meanwhile.
+_PATIENCE = 0.1
+#: Requests at the same time: one that waits, one that reports.
+_THREADS = 2
+#: Seconds that a cancelled task has to end by itself.
+_GRACE = 5.0
+
+
+class Lender(Protocol):
+    """A runner that uses the waiting thread."""
+
+    def work(self, until: Callable[[], bool]) -> None:
+        """Carry out tasks in the calling thread until told to stop."""
+
+    def wake(self) -> None:
+        """Have it look at `until` again."""
+
+
+class StepWork:
+    """The steps of one run.
+
+    Args:
+        connection: The server.
+        run: The run.
+        runners: Gives the runner of a name: "inline" or "process".
+        lender: The runner that uses the waiting thread.
+        home: Folder of live logs and kept data of this machine.
+        observer: Told of what changes.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        run: Run,
+        *,
+        runners: Callable[[str], Runner],
+        lender: Lender,
+        home: Path,
+        observer: Observer | None = None,
+    ) -> None:
+        self._connection = connection
+        self._path = f"/api/tiphys/v1/workspaces/{run.workspace}/runs/{run.id}"
+        self._run = run
+        self._find_runner = runners
+        self._lender = lender
+        self._home = home
+        self._observer = observer
+        self._session = new_id()
+        self._changed = threading.Condition()
+        self._running: set[str] = set()
+        #: Ends to be sent.
+        self._outbox: list[str] = []
+        #: All ends of this run, for a server that lost them.
+        self._ends: dict[str, str] = {}
+        #: How many requests are on their way.
+        self._asking = 0
+        self._over = False
+        self._error: BaseException | None = None
+        self._stores: dict[str, ServerArtifactStore] = {}
+        self._deferring = ExitStack()
+        #: Components as the server describes them, and as they are reached from here.
+        self._described: Mapping[str, Any] = {}
+        self._components: Mapping[str, Any] = {}
+
+    def carry_out(self) -> None:
+        """Carry the steps out, until the run has ended.
+
+        Raises:
+            TiphysError: the server refused, or stayed away for too long.
+            KeyboardInterrupt: after the run was asked to end.
+        """
+        threads = [
+            threading.Thread(target=self._converse, name=f"tiphys-client-{number}", daemon=True)
+            for number in range(_THREADS)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._lender.work(lambda: self._over)
+        except KeyboardInterrupt:
+            self._connection.ask("POST", f"{self._path}/stop", body={"graceful": False})
+            for thread in threads:
+                thread.join(_GRACE)
+            raise
+        finally:
+            self._end()
+            self._deferring.close()
+        if self._error is not None:
+            raise self._error
+
+    def _converse(self) -> None:
+        """Make requests, one after the other, when there is something to tell, or nobody asks."""
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._over or self._outbox or not self._asking)
+                    if self._running:  # a step that ends soon saves the request
+                        self._changed.wait_for(lambda: self._over or self._outbox, _PATIENCE)
+                    if self._over:
+                        return
+                    if self._asking and not self._outbox:
+                        continue
+                    finished, self._outbox = self._outbox, []
+                    running = sorted(self._running)
+                    self._asking += 1
+                self._take(self._exchange(running, finished))
+                with self._changed:
+                    self._asking -= 1
+                    self._changed.notify_all()
+        except BaseException as error:  # noqa: BLE001  raised again by the thread that waits
+            self._error = self._error or error
+            self._end()
+
+    def _exchange(self, running: list[str], finished: list[str]) -> Mapping[str, Any]:
+        body = {
+            "session": self._session,
+            "running": running,
+            "blobs": [blob for store in self._stores.values() for blob in store.take_deferred()] if finished else [],
+            "finished": [json.loads(text) for text in finished],
+            "wait": _WAIT,
+            "observe": self._observer is not None,
+        }
+        answer: Mapping[str, Any] = self._connection.ask("POST", f"{self._path}/work", body=body)
+        return answer
+
+    def _take(self, answer: Mapping[str, Any]) -> None:
+        """Do what the server says."""
+        runner = self._find_runner(answer["runner"])
+        for task_id in answer["cancel"]:
+            with self._changed:
+                self._running.discard(task_id)
+            runner.cancel(task_id, _GRACE)
+        for described in answer["tasks"]:
+            self._start(task_from_json(described), runner)
+        status = answer["status"]
+        if status is not None:
+            self._run = replace(self._run, status=ExecutionStatus(status))
+        if self._observer is not None and (answer["nodes"] or status is not None):
+            self._observer(self._run, [node_from_json(node) for node in answer["nodes"]])
+        if answer["ended"]:
+            self._end()
+
+    def _start(self, task: Task, runner: Runner) -> None:
+        with self._changed:
+            if task.id in self._running:
+                return
+            if task.id in self._ends:
+                self._outbox.append(self._ends[task.id])
+                self._changed.notify_all()
+                return
+            self._running.add(task.id)
+        runner.launch(self._localised(task), self._report)
+
+    def _report(self, event: TaskFinished | TaskReady | TaskProgressed) -> None:
+        if not isinstance(event, TaskFinished):
+            return
+        text = finished_to_text(event)
+        with self._changed:
+            if event.task_id not in self._running:
+                return  # it was cancelled
+            self._running.discard(event.task_id)
+            self._ends[event.task_id] = text
+            self._outbox.append(text)
+            self._changed.notify_all()
+
+    def _end(self) -> None:
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+        self._lender.wake()
+
+    def _localised(self, task: Task) -> Task:
+        """A task as it can be carried out on this machine."""
+        described = task.context.get("components") or {}
+        with self._changed:
+            if described != self._described:
+                reachable = [self._reachable(store) for store in described.get("artifact_store", ())]
+                self._described, self._components = described, {**described, "artifact_store": reachable}
+                self._defer()
+            components = self._components
+        context = {**task.context, "home": str(self._home), "db_url": "", "components": components}
+        return replace(task, context=context)
+
+    def _defer(self) -> None:
+        """Have small data of the steps travel with their reports."""
+        for name, store in components_of({"components": self._components}).stores:
+            if isinstance(store, ServerArtifactStore) and name not in self._stores:
+                self._stores[name] = store
+                self._deferring.enter_context(store.deferring())
+
+    def _reachable(self, store: Mapping[str, Any]) -> Mapping[str, Any]:
+        if store["implementation"] != _ON_ITS_DISK:
+            return store
+        return {
+            "name": store["name"],
+            "implementation": "tiphys.client.artifact_store:ServerArtifactStore",
+            "config_class": "",
+            "config": {
+                "url": self._connection.url,
+                "workspace": self._run.workspace,
+                "kept": str(self._home / "kept"),
+            },
+        }

@@ -1,0 +1,54 @@
+"""Trees of files on their way between machines: as a tar, made and read without holding a file in memory."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tiphys.errors import UsageError
+
+#: Bytes that are read at once.
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class PackedTree:
+    """The tar of all files in a folder, in the order of their names, without times and owners; piece by piece.
+
+    It may be gone through again, as a request that is made again does.
+    """
+
+    folder: Path
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The pieces."""
+        for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
+            entry = tarfile.TarInfo(path.relative_to(self.folder).as_posix())
+            with path.open("rb") as file:
+                entry.size = path.stat().st_size
+                yield entry.tobuf(tarfile.PAX_FORMAT)
+                left = entry.size
+                while left and (chunk := file.read(min(CHUNK, left))):
+                    left -= len(chunk)
+                    yield chunk
+            yield bytes(left + -entry.size % tarfile.BLOCKSIZE)
+        yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def unpack(packed: IO[bytes], folder: Path) -> None:
+    """Write the files of a tar into a folder.
+
+    Raises:
+        UsageError: it is no tar, is cut off, or holds something else than files, or a path that leads elsewhere.
+    """
+    try:
+        with tarfile.open(fileobj=packed, mode="r:") as archive:
+            for entry in archive:
+                if not entry.isreg():
+                    raise UsageError(f"'{entry.name}' in a packed tree is no file.")
+                archive.extract(entry, folder, filter="data")
+    except tarfile.TarError as error:
+        raise UsageError(f"This is no packed tree: {error}.") from error

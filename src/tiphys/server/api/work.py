@@ -1,0 +1,158 @@
+"""The steps of a run, for the client that carries them out: one request brings ends and gets what follows."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from tiphys.server.auth.permissions import Action, needs
+
+from tiphys.errors import UsageError
+from tiphys.ports.backend import RunRequest
+from tiphys.records.runs import ExecutionStatus, Run
+from tiphys.records.stacks import ComponentType
+from tiphys.records.workflows import WorkflowSummary
+from tiphys.sdk.wire import finished_from_text, node_to_json, task_to_json
+from tiphys.server.api.state import backend_of
+from tiphys.services.artifacts import as_artifact_store
+from tiphys.services.backend import LocalBackend
+from tiphys.services.client_tasks import LONGEST_WAIT, ClientTasks, Offer
+from tiphys.services.run_status import status_of
+
+router = APIRouter(tags=["runs"])
+#: Seconds that changed nodes wait for something more important to be told with.
+_NODES_WAIT = 0.25
+
+
+class Blob(BaseModel):
+    """A small file that a step stored."""
+
+    store: str
+    name: str
+    #: Base64.
+    data: str
+
+
+class WorkRequest(BaseModel):
+    """What a client tells."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    #: Names the process: no two carry out the steps of one run at a time.
+    session: str = Field(min_length=8, max_length=64)
+    #: Ids of the tasks that it carries out.
+    running: list[str] = []
+    #: Data that the ended steps stored.
+    blobs: list[Blob] = []
+    #: Reports of ended tasks (`sdk.wire`).
+    finished: list[dict[str, Any]] = []
+    #: Seconds that the answer may wait for something to tell.
+    wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT)] = 0.0
+    #: Whether changed nodes are wanted.
+    observe: bool = False
+
+
+@router.post("/workspaces/{workspace}/runs", dependencies=[Depends(needs("runs", Action.WRITE))], summary="Submit")
+def submit(request: Request, workspace: str, asked: RunRequest) -> Run:
+    """Create a run of a compiled pipeline, or give the interrupted one of the same definition.
+
+    Its steps wait for whoever asked, who carries them out by `work`. Asked again with the same id, it gives the same run.
+    """
+    return backend_of(request, workspace).runs.submit(replace(asked, by_client=True))
+
+
+@router.post(
+    "/workspaces/{workspace}/runs/{run_id}/work", dependencies=[Depends(needs("runs", Action.WRITE))], summary="Work"
+)
+async def work(request: Request, workspace: str, run_id: str, told: WorkRequest) -> dict[str, Any]:
+    """Report ended tasks of a run, and get those to be started and to be ended.
+
+    The answer comes when there is something to tell, when another request of the same session arrives, or when the time
+    to wait is over.
+    """
+    backend = backend_of(request, workspace)
+    clients = backend.clients
+    run, row = await run_in_threadpool(_prepare, backend, run_id, told)
+    if run.status.is_finished:
+        return _answer(Offer(cancel=list(told.running)), run.status, row)
+    clients.report(run.workflow_uid, [_end_in(end) for end in told.finished])
+    offer = await _offer(clients, run.workflow_uid, told)
+    status = None if offer.state is None else status_of(offer.state)
+    ended = status is not None and status.is_finished
+    if status is None and not offer.tasks and not offer.superseded:
+        # Nothing happened: is anything going to?
+        run = await run_in_threadpool(backend.runs.get, run_id)
+        status, ended = run.status, run.status.is_finished
+    if ended:
+        clients.leave(run.workflow_uid)
+    return _answer(offer, status, row)
+
+
+def _answer(offer: Offer, status: ExecutionStatus | None, row: WorkflowSummary) -> dict[str, Any]:
+    return {
+        "tasks": [task_to_json(task) for task in offer.tasks],
+        "cancel": offer.cancel,
+        "nodes": [node_to_json(node) for node in offer.nodes],
+        "status": status,
+        "ended": status is not None and status.is_finished,
+        "runner": row.runner.partition("-")[2],
+    }
+
+
+def _prepare(backend: LocalBackend, run_id: str, told: WorkRequest) -> tuple[Run, WorkflowSummary]:
+    """The run, taken up if need be, with its client in its seat and its data stored."""
+    run, row = backend.runs.with_workflow(run_id)
+    uid = run.workflow_uid
+    if not run.status.is_finished and backend.clients.sit_down(uid, told.session, observes=told.observe):
+        backend.runs.attend(run, backend.clients.watch)
+    for blob in told.blobs:
+        store = as_artifact_store(backend.stacks.component(ComponentType.ARTIFACT_STORE, blob.store))
+        try:
+            store.commit_bytes(blob.name, base64.b64decode(blob.data, validate=True))
+        except ValueError as error:
+            raise UsageError(f"The data of '{blob.name}' is not base64.") from error
+    return run, row
+
+
+def _end_in(end: dict[str, Any]) -> Any:
+    try:
+        return finished_from_text(json.dumps(end))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"This is no report of a task: {type(error).__name__} at {error}.") from error
+
+
+async def _offer(clients: ClientTasks, uid: str, told: WorkRequest) -> Offer:
+    """What there is to tell, waited for."""
+    loop = asyncio.get_running_loop()
+    woken = asyncio.Event()
+    until = loop.time() + told.wait
+    with clients.waiting(uid, lambda: loop.call_soon_threadsafe(woken.set)) as is_superseded:
+        while not is_superseded() and not clients.has_offer(uid, told.running):
+            left = until - loop.time()
+            if clients.has_nodes(uid):
+                left = min(left, _NODES_WAIT)
+                until = min(until, loop.time() + left)
+            if left <= 0:
+                break
+            try:
+                await asyncio.wait_for(woken.wait(), left)
+            except TimeoutError:
+                break
+            woken.clear()
+        if is_superseded():
+            return Offer(superseded=True)
+        return clients.offer(uid, told.running)
+
+
+@router.post(
+    "/workspaces/{workspace}/runs/{run_id}/resume", dependencies=[Depends(needs("runs", Action.WRITE))], summary="Resume"
+)
+def resume(request: Request, workspace: str, run_id: str) -> Run:
+    """Have an unfinished run go on that nobody works on; its steps wait for whoever asked."""
+    return backend_of(request, workspace).runs.resume(run_id)
