@@ -29,6 +29,7 @@ from tiphys.cli.session import backend
 @click.option("--no-resume", is_flag=True, help="Start anew, though an interrupted run of the same could be taken up.")
 @click.option("--runner", type=click.Choice(["inline", "process"]), help="Steps in this process, or each in its own.")
 @click.option("--parallelism", type=click.IntRange(min=1), help="Most steps at once.")
+@click.option("--remote", is_flag=True, help="Have the server carry it out; the project's code is sent along.")
 @click.option("--stack", help="Run with this stack instead of the active one.")
 @output_option
 def run(target: str, parameters: tuple[str, ...], no_cache: bool, no_resume: bool, output: str, **given: Any) -> None:
@@ -52,6 +53,7 @@ def run(target: str, parameters: tuple[str, ...], no_cache: bool, no_resume: boo
             "runner": given["runner"],
             "parallelism": given["parallelism"],
             "stack": given["stack"],
+            "remote": given["remote"] or None,
         }
         configured = pipeline.with_options(**{key: value for key, value in options.items() if value is not None})
         ended = configured(**parse_parameters(parameters, configured))

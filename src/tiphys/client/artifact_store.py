@@ -68,11 +68,10 @@ class ServerArtifactStore(StackComponent, ArtifactStore):
         return self._kept.staging()
 
     def commit(self, folder: Path) -> StoredTree:
-        """Keep the files here, and send them unless the server has them."""
+        """Keep the files here, and send them: also those that the server has, which it may be about to remove."""
         tree = self._kept.commit(folder)
-        if not self.exists(tree.digest):
-            with self._kept.open_tree(tree.digest, verify=False) as files:
-                self._connection.send("PUT", self._tree(tree.digest), content=PackedTree(files))
+        with self._kept.open_tree(tree.digest, verify=False) as files:
+            self._connection.send("PUT", self._tree(tree.digest), content=PackedTree(files))
         return StoredTree(tree.digest, tree.size, self.uri(tree.digest))
 
     def commit_bytes(self, name: str, data: bytes) -> StoredTree:
@@ -131,8 +130,8 @@ class ServerArtifactStore(StackComponent, ArtifactStore):
         """Refused: see `delete`."""
         raise self._not_here()
 
-    def delete(self, digest: str, *, unused_since: float | None = None) -> None:
-        """Refused: a server's data is removed by the server, which knows who uses it."""
+    def delete(self, digest: str, *, unused_since: float | None = None) -> None:  # noqa: ARG002  # as the port says
+        """Refused: data is removed by the server, which knows who uses it."""
         raise self._not_here()
 
     def sweep(self, *, before: float) -> None:

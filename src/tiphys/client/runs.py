@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tiphys._util.ids import new_id
+from tiphys.client.artifact_store import ServerArtifactStore
 from tiphys.client.connection import Connection
 from tiphys.client.run_records import RunReader
 from tiphys.client.steps import Lender, StepWork
@@ -16,6 +17,8 @@ from tiphys.errors import ConflictError
 from tiphys.ports.backend import Observer, RunRequest
 from tiphys.ports.runner import Runner
 from tiphys.records.runs import Run
+from tiphys.sdk.compiled import step_bodies
+from tiphys.sdk.shipped_code import pack_code
 
 #: Seconds between looks at a run whose steps somebody else carries out.
 _PAUSE = 0.5
@@ -28,6 +31,7 @@ class RunClient(RunReader):
         connection: The server.
         workspace: Where names are looked up.
         home: Folder of live logs and kept data on this machine.
+        store: Gives the artifact store by which code is sent.
         runners: Gives the runner of a name: "inline" or "process".
         lender: The runner that uses the waiting thread.
     """
@@ -38,17 +42,28 @@ class RunClient(RunReader):
         *,
         workspace: str,
         home: Path,
+        store: Callable[[], ServerArtifactStore],
         runners: Callable[[str], Runner],
         lender: Lender,
     ) -> None:
         super().__init__(connection, workspace=workspace)
         self._home = home
+        self._store = store
         self._runners = runners
         self._lender = lender
 
     def submit(self, request: RunRequest) -> Run:
         """Create a run, or take up an interrupted one of the same definition; its steps wait for `wait`."""
+        if request.remote:
+            request = replace(request, code=self._send_code(request))
         return self._run(self._connection.ask("POST", self._path, body=_as_json(request)))
+
+    def _send_code(self, request: RunRequest) -> dict[str, str]:
+        """Have the server know the project's code."""
+        store = self._store()
+        with store.staging() as folder:
+            pack_code(step_bodies(request.workflow), folder)
+            return {"store": store.name, "digest": store.commit(folder).digest}
 
     def wait(self, run_id: str, observer: Observer | None = None) -> Run:
         """Carry the steps of a run out, and return when it has ended; or wait for whoever does."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,3 +46,11 @@ class CompiledPipeline:
             TagRequest(name=tag.name, color=tag.color, exclusive=tag.exclusive, cascade=tag.cascade)
             for tag in self.options.get("tags", ())
         )
+
+
+def step_bodies(workflow: Workflow) -> Iterable[Mapping[str, Any]]:
+    """The Python steps of a compiled workflow."""
+    for template in (workflow.spec.templates if workflow.spec else None) or ():
+        body = (template.plugin or {}).get("tiphys")
+        if body:
+            yield body

@@ -67,6 +67,7 @@ class RunOptions(PipelineOptions, total=False):
     parameters: Mapping[str, Any] | None
     stack: str | None
     resume: bool
+    remote: bool
 
 
 STEP_OPTIONS = tuple(CommonOptions.__annotations__) + tuple(
@@ -75,7 +76,7 @@ STEP_OPTIONS = tuple(CommonOptions.__annotations__) + tuple(
 PIPELINE_OPTIONS = tuple(CommonOptions.__annotations__) + tuple(
     name for name in PipelineOptions.__annotations__ if name not in CommonOptions.__annotations__
 )
-RUN_OPTIONS = (*PIPELINE_OPTIONS, "run_name", "config_path", "steps", "parameters", "stack", "resume")
+RUN_OPTIONS = (*PIPELINE_OPTIONS, "run_name", "config_path", "steps", "parameters", "stack", "resume", "remote")
 #: Options of a step in `steps={...}` of a run.
 STEP_RUN_OPTIONS = (*(name for name in STEP_OPTIONS if name != "name"), "parameters")
 
@@ -264,6 +265,7 @@ _CHECKS: dict[str, Callable[[Any, str, str], Any]] = {
     "run_name": _text,
     "stack": _text,
     "resume": _bool,
+    "remote": _bool,
     "steps": _step_overrides,
     **dict.fromkeys(HOOKS, _hook),
 }

@@ -124,6 +124,8 @@ class _Attempt:
 
     def _execute(self, trackers: list[ExperimentTracker], info: StepInfo) -> None:
         body, task = self.body, self.task
+        if "code" in task.context:
+            load("tiphys.sdk.shipped_code:enter")(task.context, self.components)
         function = resolve(body["source"], body.get("code_digest") or "")
         for tracker in self.components.trackers(body.get("experiment_tracker") or ()):
             self.tracker_metadata |= plain_values(tracker.start(info))

@@ -234,6 +234,10 @@ class ArtifactService(Artifacts):
             for run in reader.find(Query.of(Run, pipeline_id=None)):
                 for node in reader.load_nodes(run.workflow_uid):
                     digests.update(_digests_of(node))
+            unfinished = [status for status in ExecutionStatus if not status.is_finished]
+            for run in reader.find(Query.of(Run, status=unfinished)):
+                if run.config.get("code_tree"):
+                    digests.add(run.config["code_tree"]["digest"])
             for memo in walk(reader, Memo):
                 digests.update(_digests_in(memo.outputs.get("artifacts") or {}))
         return digests

@@ -31,6 +31,7 @@ class LocalBackend(Backend):
         workspace: Where names are looked up.
     """
 
+    runs: RunService
     stacks: StackService
 
     def __init__(

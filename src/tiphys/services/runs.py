@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tiphys._util.times import utc_now
 from tiphys.engine.model import Node, WorkflowState
-from tiphys.errors import ConflictError, NotFoundError
+from tiphys.errors import ConflictError, NotFoundError, UsageError
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.backend import Observer, RunRequest, Runs
 from tiphys.ports.engine_host import EngineHost, Watcher
@@ -67,6 +67,11 @@ class RunService(Runs):
     def submit(self, request: RunRequest) -> Run:
         """Create a run and start it, or take up an interrupted one of the same definition."""
         host = self._host()
+        if request.remote and request.code is None:
+            raise UsageError(
+                "A run is remote on a server, and this process is connected to none.",
+                hint="tiphys login URL, or leave `remote` out.",
+            )
         known = self._created(request.id)
         if known is not None:
             return known

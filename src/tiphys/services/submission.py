@@ -22,6 +22,7 @@ from tiphys.records.models import ModelVersion
 from tiphys.records.runs import Pipeline, Run, StepRun
 from tiphys.records.stacks import Component, ComponentType, StackRecord
 from tiphys.records.workflows import WorkflowRow
+from tiphys.sdk.compiled import step_bodies
 from tiphys.services.client_tasks import ClientTasks
 from tiphys.services.labels import put_tags
 from tiphys.services.models import model_link, resolve_request
@@ -54,14 +55,6 @@ def resolve_name(template: str, substitutions: Mapping[str, str]) -> str:
         return str(known)
 
     return _PLACEHOLDER.sub(fill, template)
-
-
-def step_bodies(workflow: Workflow) -> Iterable[Mapping[str, Any]]:
-    """The Python steps of a compiled workflow."""
-    for template in (workflow.spec.templates if workflow.spec else None) or ():
-        body = (template.plugin or {}).get("tiphys")
-        if body:
-            yield body
 
 
 def orchestrator_for(stacks: StackService, reader: Reader, stack: StackRecord, request: RunRequest) -> Component:
@@ -218,6 +211,7 @@ class Submission:
             "step_names": read_exceptions(metadata.annotations if metadata else None),
             "substitutions": dict(request.substitutions),
             "reuse": self._reused(),
+            "code_tree": request.code,
         }
         return {**request.config, **{name: value for name, value in extra.items() if value}}
 

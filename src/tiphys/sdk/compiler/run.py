@@ -121,6 +121,7 @@ def request_of(compiled: CompiledPipeline, *, listed: bool = True) -> RunRequest
         stack=options.get("stack"),
         runner=options.get("runner"),
         resume=options.get("resume", True),
+        remote=options.get("remote", False),
         listed=listed,
     )
 

@@ -10,13 +10,13 @@ from typing import IO, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
-from tiphys.server.auth.permissions import Action, needs
 
 from tiphys.errors import ArtifactMissingError, DigestMismatchError
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.records.stacks import ComponentType
 from tiphys.sdk.packed_trees import PackedTree, unpack
 from tiphys.server.api.state import backend_of
+from tiphys.server.auth.permissions import Action, needs
 from tiphys.services.artifacts import as_artifact_store
 
 router = APIRouter(tags=["artifacts"])

@@ -11,21 +11,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
-from tiphys.server.auth.permissions import Action, needs
 
-from tiphys.errors import UsageError
+from tiphys.errors import ConflictError, UsageError
 from tiphys.ports.backend import RunRequest
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowSummary
 from tiphys.sdk.wire import finished_from_text, node_to_json, task_to_json
 from tiphys.server.api.state import backend_of
+from tiphys.server.auth.permissions import Action, needs
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.backend import LocalBackend
 from tiphys.services.client_tasks import LONGEST_WAIT, ClientTasks, Offer
 from tiphys.services.run_status import status_of
 
 router = APIRouter(tags=["runs"])
+_WRITE = [Depends(needs("runs", Action.WRITE))]
 #: Seconds that changed nodes wait for something more important to be told with.
 _NODES_WAIT = 0.25
 
@@ -58,18 +59,19 @@ class WorkRequest(BaseModel):
     observe: bool = False
 
 
-@router.post("/workspaces/{workspace}/runs", dependencies=[Depends(needs("runs", Action.WRITE))], summary="Submit")
+@router.post("/workspaces/{workspace}/runs", dependencies=_WRITE, summary="Submit")
 def submit(request: Request, workspace: str, asked: RunRequest) -> Run:
     """Create a run of a compiled pipeline, or give the interrupted one of the same definition.
 
-    Its steps wait for whoever asked, who carries them out by `work`. Asked again with the same id, it gives the same run.
+    Its steps wait for whoever asked, who carries them out by `work`; with `code`, the server carries them out. Asked
+    again with the same id, it gives the same run.
     """
-    return backend_of(request, workspace).runs.submit(replace(asked, by_client=True))
+    by_client = asked.code is None
+    runner = asked.runner if by_client else "process"
+    return backend_of(request, workspace).runs.submit(replace(asked, by_client=by_client, runner=runner))
 
 
-@router.post(
-    "/workspaces/{workspace}/runs/{run_id}/work", dependencies=[Depends(needs("runs", Action.WRITE))], summary="Work"
-)
+@router.post("/workspaces/{workspace}/runs/{run_id}/work", dependencies=_WRITE, summary="Work")
 async def work(request: Request, workspace: str, run_id: str, told: WorkRequest) -> dict[str, Any]:
     """Report ended tasks of a run, and get those to be started and to be ended.
 
@@ -109,6 +111,8 @@ def _prepare(backend: LocalBackend, run_id: str, told: WorkRequest) -> tuple[Run
     """The run, taken up if need be, with its client in its seat and its data stored."""
     run, row = backend.runs.with_workflow(run_id)
     uid = run.workflow_uid
+    if not row.runner.startswith(f"{ClientTasks.name}-"):
+        raise ConflictError(f"The server carries out the steps of the run {run.name} itself.")
     if not run.status.is_finished and backend.clients.sit_down(uid, told.session, observes=told.observe):
         backend.runs.attend(run, backend.clients.watch)
     for blob in told.blobs:
@@ -132,7 +136,11 @@ async def _offer(clients: ClientTasks, uid: str, told: WorkRequest) -> Offer:
     loop = asyncio.get_running_loop()
     woken = asyncio.Event()
     until = loop.time() + told.wait
-    with clients.waiting(uid, lambda: loop.call_soon_threadsafe(woken.set)) as is_superseded:
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(woken.set)
+
+    with clients.waiting(uid, wake) as is_superseded:
         while not is_superseded() and not clients.has_offer(uid, told.running):
             left = until - loop.time()
             if clients.has_nodes(uid):
@@ -150,9 +158,7 @@ async def _offer(clients: ClientTasks, uid: str, told: WorkRequest) -> Offer:
         return clients.offer(uid, told.running)
 
 
-@router.post(
-    "/workspaces/{workspace}/runs/{run_id}/resume", dependencies=[Depends(needs("runs", Action.WRITE))], summary="Resume"
-)
+@router.post("/workspaces/{workspace}/runs/{run_id}/resume", dependencies=_WRITE, summary="Resume")
 def resume(request: Request, workspace: str, run_id: str) -> Run:
     """Have an unfinished run go on that nobody works on; its steps wait for whoever asked."""
     return backend_of(request, workspace).runs.resume(run_id)
