@@ -1,0 +1,82 @@
+"""Trees of files as tars."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import pytest
+
+from tiphys.errors import UsageError
+from tiphys.sdk.packed_trees import CHUNK, PackedTree, unpack
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def packed(folder):
+    return io.BytesIO(b"".join(PackedTree(folder)))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "made"
+    (made / "below").mkdir(parents=True)
+    (made / "empty").write_bytes(b"")
+    (made / "below" / "block").write_bytes(bytes(512))
+    (made / "below" / "ü ñ.txt").write_bytes(b"text")
+    (made / "large").write_bytes(bytes(range(256)) * (CHUNK // 256 + 3))
+    (made / ("long" * 50)).write_bytes(b"1")
+    return made
+
+
+def test_a_tree_comes_back(folder, tmp_path):
+    target = tmp_path / "target"
+    target.mkdir()
+    unpack(packed(folder), target)
+    assert contents(target) == contents(folder)
+
+
+def test_it_may_be_gone_through_again(folder):
+    tree = PackedTree(folder)
+    assert b"".join(tree) == b"".join(tree)
+
+
+@pytest.mark.parametrize("size", [0, 100, 700, 5000])
+def test_what_is_cut_off_is_refused(folder, tmp_path, size):
+    target = tmp_path / "target"
+    target.mkdir()
+    whole = packed(folder).getvalue()
+    with pytest.raises(UsageError):
+        unpack(io.BytesIO(whole[:size]), target)
+
+
+@pytest.mark.parametrize("name", ["../out", "/absolute", "a/../../out"])
+def test_nothing_is_written_elsewhere(tmp_path, name):
+    target = tmp_path / "target"
+    target.mkdir()
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.size = 1
+        archive.addfile(entry, io.BytesIO(b"1"))
+    file.seek(0)
+    try:
+        unpack(file, target)
+    except UsageError:
+        pass
+    assert [path for path in tmp_path.rglob("*") if not path.is_relative_to(target)] == []
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE])
+def test_only_files(tmp_path, kind):
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        entry = tarfile.TarInfo("thing")
+        entry.type, entry.linkname = kind, "/etc/hostname"
+        archive.addfile(entry)
+    file.seek(0)
+    with pytest.raises(UsageError):
+        unpack(file, tmp_path)
+    assert list(tmp_path.iterdir()) == []
