@@ -1,0 +1,1 @@
+"""Our own API: all that the SDK and the command line do, over HTTP."""
