@@ -121,6 +121,7 @@ class ArtifactMissingError(ArtifactError):
     """The data of an artifact version is no longer in its store."""
 
     code = "artifact_missing"
+    http_status = 404
 
 
 class UnimplementedError(TiphysError):

@@ -9,8 +9,9 @@ from typing import Any
 from tiphys.db.dialects import Dialect, bind, condition, shape
 from tiphys.db.mapping import Convert, RecordMapping, encoder
 from tiphys.db.schema import NODES, OUTBOX, RECORD_TABLES, Column, Table
+from tiphys.db.workspaces import inside
 from tiphys.errors import UsageError
-from tiphys.records.base import Query, R, Record, Where
+from tiphys.records.base import Query, R, Record
 from tiphys.records.synchronization import LockClaim
 from tiphys.records.workflows import WorkflowRequest, WorkflowRow
 
@@ -148,18 +149,19 @@ class Statements:
         order = query.order[1:] if descending else query.order
         last = None if query.after is None or order == "id" else getattr(query.after, order, None)
         after_shape = None if query.after is None else (last is None,)
-        key = (query.order, after_shape, query.limit is None, tuple([shape(where) for where in query.where]))
+        shapes = tuple([shape(where) for where in query.where])
+        key = (query.order, after_shape, query.limit is None, query.within is None, shapes)
         text = prepared.selects.get(key)
         if text is None:
             text = f"SELECT {_listed(mapping.names)} FROM {mapping.table.name}"
-            conditions = [condition(self.dialect, _column(mapping, where.field), where) for where in query.where]
+            conditions = self._conditions(mapping, query)
             if query.after is not None:
                 conditions.append(self._after(_column(mapping, order), descending, last is None))
             text += f"{_where(conditions)}{self._order(_column(mapping, order), descending)}"
             if query.limit is not None:
                 text += f" LIMIT {self.dialect.mark}"
             prepared.selects[key] = text
-        parameters = self._bound(mapping, query.where)
+        parameters = self._bound(mapping, query)
         if query.after is not None:
             if last is not None:
                 convert = encoder(mapping.columns[order])
@@ -180,18 +182,23 @@ class Statements:
     def _on_all(self, verb: str, query: Query[R]) -> tuple[str, list[Any]]:
         prepared = self.of(query.kind)
         mapping = prepared.mapping
-        key = (verb, tuple([shape(where) for where in query.where]))
+        key = (verb, query.within is None, tuple([shape(where) for where in query.where]))
         text = prepared.selects.get(key)
         if text is None:
-            conditions = [condition(self.dialect, _column(mapping, where.field), where) for where in query.where]
-            text = f"{verb} FROM {mapping.table.name}{_where(conditions)}"
+            text = f"{verb} FROM {mapping.table.name}{_where(self._conditions(mapping, query))}"
             prepared.selects[key] = text
-        return text, self._bound(mapping, query.where)
+        return text, self._bound(mapping, query)
 
-    def _bound(self, mapping: RecordMapping[Any], conditions: Sequence[Where]) -> list[Any]:
+    def _conditions(self, mapping: RecordMapping[Any], query: Query[R]) -> list[str]:
+        found = [condition(self.dialect, _column(mapping, where.field), where) for where in query.where]
+        return found if query.within is None else [*found, inside(query.kind, self.dialect.mark)[0]]
+
+    def _bound(self, mapping: RecordMapping[Any], query: Query[R]) -> list[Any]:
         parameters: list[Any] = []
-        for where in conditions:
+        for where in query.where:
             bind(self.dialect, _column(mapping, where.field), where, parameters)
+        if query.within is not None:
+            parameters += [query.within] * inside(query.kind, self.dialect.mark)[1]
         return parameters
 
     def _order(self, column: Column, descending: bool) -> str:

@@ -47,6 +47,8 @@ class Query(Generic[R]):
     after: R | None = None
     #: At most so many; None for all.
     limit: int | None = None
+    #: Only what belongs to this workspace, by itself or through its owner (`records.ownership`); None for all.
+    within: str | None = None
 
     @staticmethod
     def of(kind: type[R], *, order: str = "-id", limit: int | None = None, **equal: Any) -> Query[R]:

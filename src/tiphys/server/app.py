@@ -7,16 +7,26 @@ from collections.abc import Callable, Collection
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
 
 from tiphys.errors import TiphysError
-from tiphys.ports.backend import Backend
+from tiphys.ports.wire import API
 from tiphys.server.answers import answer_defect, answer_error, answer_http_error
+from tiphys.server.api.app import make_api
+from tiphys.server.api.versions import answer_other_major
 from tiphys.server.argo.routes import routes
 from tiphys.server.guard import Guard
+from tiphys.services.backend import LocalBackend
+
+_VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def make_app(
-    backend: Backend, *, hosts: Collection[str], runner: str | None = None, ending: Callable[[], bool] = lambda: False
+    backend: LocalBackend,
+    *,
+    hosts: Collection[str],
+    runner: str | None = None,
+    ending: Callable[[], bool] = lambda: False,
 ) -> Starlette:
     """The server's application.
 
@@ -27,7 +37,11 @@ def make_app(
         ending: Tells whether answers without end should end.
     """
     app = Starlette(
-        routes=routes(),
+        routes=[
+            Mount(API, make_api(backend, ending=ending)),
+            Route("/api/tiphys/v{major:int}/{rest:path}", answer_other_major, methods=_VERBS),
+            *routes(),
+        ],
         middleware=[Middleware(Guard, hosts=hosts)],
         exception_handlers={
             TiphysError: answer_error,

@@ -8,9 +8,9 @@ import socket
 import uvicorn
 
 from tiphys.errors import UsageError
-from tiphys.ports.backend import Backend
 from tiphys.server.app import make_app
 from tiphys.server.certificate import Certificate, host_names
+from tiphys.services.backend import LocalBackend
 
 #: Seconds that requests have to end in.
 _GRACE = 5
@@ -47,7 +47,9 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
-def serve(backend: Backend, listener: socket.socket, certificate: Certificate | None, *, runner: str | None) -> None:
+def serve(
+    backend: LocalBackend, listener: socket.socket, certificate: Certificate | None, *, runner: str | None
+) -> None:
     """Answer requests until SIGINT or SIGTERM, which then have their usual effect.
 
     Args:

@@ -29,6 +29,7 @@ async def stream(
     looks: Callable[[], Iterator[list[T]]],
     show: Callable[[T], Any],
     mask: Callable[[Any], Any] = lambda frame: frame,
+    fail: Callable[[TiphysError], Any] = error_body,
 ) -> Response:
     """What is found look by look, until there is nothing to look for any more, or the server or the client ends.
 
@@ -39,6 +40,7 @@ async def stream(
         looks: Makes the iterator of what each look finds.
         show: What is sent of one thing that was found.
         mask: Takes from a frame what was not asked for.
+        fail: What is sent of an error that ends it.
     """
     iterator = await run_in_threadpool(looks)
     first = await run_in_threadpool(next, iterator, None)
@@ -46,7 +48,7 @@ async def stream(
 
     def frame(content: Any) -> bytes:
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-        return (f"data: {text} \n\n" if as_events else f"{text}\n").encode()
+        return (f"data: {text} \n\n" if as_events else f"{text}\n").encode(errors="replace")
 
     async def frames() -> AsyncIterator[bytes]:
         found, silent = first, 0.0
@@ -60,7 +62,7 @@ async def stream(
             try:
                 found = await run_in_threadpool(next, iterator, None)
             except TiphysError as error:
-                yield frame({"error": error_body(error)})
+                yield frame({"error": fail(error)})
                 return
             if not found and found is not None:
                 await asyncio.sleep(PAUSE)

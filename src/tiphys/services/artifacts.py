@@ -148,6 +148,7 @@ class ArtifactService(Artifacts):
         stacks: Gives the artifact stores.
         is_alive: Whether the process that owns a workflow still runs.
         workspace: Where names are looked up.
+        everything: The store of all workspaces, if `store` is not: they keep their data in the same artifact stores.
     """
 
     def __init__(
@@ -157,8 +158,10 @@ class ArtifactService(Artifacts):
         *,
         is_alive: Callable[[str], bool],
         workspace: str = DEFAULT_WORKSPACE,
+        everything: Store | None = None,
     ) -> None:
         self._store = store
+        self._everything = everything or store
         self._stacks = stacks
         self._is_alive = is_alive
         self._workspace = workspace
@@ -212,7 +215,7 @@ class ArtifactService(Artifacts):
     def _beginnings_of_runs(self, now: float) -> Iterator[float]:
         """When those runs began that may have stored what they did not record yet; epoch seconds."""
         unfinished = [status for status in ExecutionStatus if not status.is_finished]
-        with self._store.reader() as reader:
+        with self._everything.reader() as reader:
             runs = reader.find(Query.of(Run, status=unfinished))
             rows = reader.get_many(WorkflowRow, [run.workflow_uid for run in runs])
         for run in runs:
@@ -223,7 +226,7 @@ class ArtifactService(Artifacts):
 
     def _referenced(self) -> set[str]:
         digests: set[str] = set()
-        with self._store.reader() as reader:
+        with self._everything.reader() as reader:
             for version in walk(reader, ArtifactVersion):
                 digests.add(version.digest)
                 digests.update(picture["digest"] for picture in version.visualizations.values())
@@ -244,10 +247,8 @@ class ArtifactService(Artifacts):
 
     def _artifact_stores(self) -> list[ArtifactStore]:
         self._stacks.active()  # registers the default components of a fresh home
-        with self._store.reader() as reader:
-            components = reader.find(
-                Query.of(Component, workspace=self._workspace, type=ComponentType.ARTIFACT_STORE, order="id")
-            )
+        with self._everything.reader() as reader:
+            components = reader.find(Query.of(Component, type=ComponentType.ARTIFACT_STORE, order="id"))
         by_root: dict[str, ArtifactStore] = {}
         for component in components:
             store = as_artifact_store(self._stacks.component(ComponentType.ARTIFACT_STORE, component.name))

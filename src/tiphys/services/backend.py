@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from tiphys.errors import StoreError
@@ -18,6 +19,10 @@ from tiphys.services.labels import LabelService
 from tiphys.services.models import ModelService
 from tiphys.services.runs import RunService
 from tiphys.services.stacks import StackService
+from tiphys.services.workspace_store import WorkspaceStore
+
+#: Workspaces that are kept at hand.
+_WORKSPACES = 256
 
 
 class LocalBackend(Backend):
@@ -57,6 +62,7 @@ class LocalBackend(Backend):
         self.runs = RunService(
             store, self.stacks, host=self._connected, clients=self.clients, home=home, workspace=workspace
         )
+        self._inside = lru_cache(_WORKSPACES)(self._open_workspace)
 
     # What Python pipelines do not need is imported when it is first asked for: it reads YAML and knows all languages.
 
@@ -82,13 +88,16 @@ class LocalBackend(Backend):
         )
         return service
 
-    def in_workspace(self, name: str) -> LocalBackend:
-        """The services in another workspace."""
-        return self
-
     def connect(self, host: EngineHost) -> None:
         """Have runs carried out by `host` from now on."""
         self._host = host
+
+    def in_workspace(self, name: str) -> WorkspaceBackend:
+        """The services as one workspace has them, which sees nothing of the others."""
+        return self._inside(name)
+
+    def _open_workspace(self, name: str) -> WorkspaceBackend:
+        return WorkspaceBackend(self, name, host=self._connected, is_alive=self._is_alive)
 
     def find(self, query: Query[R]) -> list[R]:
         """Records that obey the query."""
@@ -113,3 +122,63 @@ class LocalBackend(Backend):
         if self._host is None:
             raise StoreError("This backend has no engine: runs can be read, but not carried out.")
         return self._host
+
+
+class WorkspaceBackend(Backend):
+    """The services of one workspace. Stacks and the engine are the whole backend's, which also closes them.
+
+    Args:
+        whole: The backend of all workspaces.
+        workspace: Which one this is.
+        host: Asked for the engine's host when one is needed.
+        is_alive: Whether the process that owns a workflow still runs.
+    """
+
+    runs: RunService
+    stacks: StackService
+
+    def __init__(
+        self,
+        whole: LocalBackend,
+        workspace: str,
+        *,
+        host: Callable[[], EngineHost],
+        is_alive: Callable[[str], bool],
+    ) -> None:
+        self._whole = whole
+        self.workspace = workspace
+        self.home = whole.home
+        self.store = WorkspaceStore(whole.store, workspace)
+        self.labels = LabelService(self.store, workspace=workspace)
+        self.models = ModelService(self.store, workspace=workspace)
+        self.stacks = whole.stacks
+        self.artifacts = ArtifactService(
+            self.store, whole.stacks, is_alive=is_alive, workspace=workspace, everything=whole.store
+        )
+        self.clients = whole.clients
+        self.runs = RunService(
+            self.store, whole.stacks, host=host, clients=whole.clients, home=whole.home, workspace=workspace
+        )
+
+    @property
+    def objects(self) -> Objects:  # type: ignore[override]  # a port's attribute, made late
+        """Stored objects of the namespace of that name."""
+        return self._whole.objects.in_namespace(self.workspace)
+
+    @property
+    def workflows(self) -> Workflows:  # type: ignore[override]  # a port's attribute, made late
+        """Workflows of the namespace of that name."""
+        return self._whole.workflows.in_namespace(self.workspace)
+
+    def find(self, query: Query[R]) -> list[R]:
+        """Records of the workspace that obey the query."""
+        with self.store.reader() as reader:
+            return reader.find(query)
+
+    def count(self, query: Query[R]) -> int:
+        """How many records of the workspace obey the query."""
+        with self.store.reader() as reader:
+            return reader.count(query)
+
+    def close(self) -> None:
+        """Nothing: the whole backend goes on."""

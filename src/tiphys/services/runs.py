@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tiphys._util.times import utc_now
@@ -33,6 +33,14 @@ _log = logging.getLogger(__name__)
 #: Seconds between looks for new lines of a log.
 FOLLOW_PAUSE = 0.2
 _UNFINISHED = tuple(status for status in ExecutionStatus if not status.is_finished)
+
+
+@dataclass(frozen=True, slots=True)
+class RunChange:
+    """A run as it is now, and those of its nodes that have changed since the last look."""
+
+    run: Run
+    nodes: Sequence[Node]
 
 
 class RunService(Runs):
@@ -196,27 +204,49 @@ class RunService(Runs):
         Raises:
             NotFoundError: there is no such run or step.
         """
+        return _paused(self.log_batches(name_or_id, step=step, follow=follow))
+
+    def log_batches(
+        self, name_or_id: str, *, step: str | None = None, follow: bool = False
+    ) -> Iterator[list[tuple[str, str]]]:
+        """As `logs`, with a list for each look; the lists may be empty, and whoever looks makes the pauses."""
         run = self.get(name_or_id)
         if step is not None and (run.status.is_finished or not follow):
             names = [one.name for one in self.steps(run.id)]
             if not any(_is_step(name, step) for name in names):
                 known = ", ".join(dict.fromkeys(names)) or "none"
                 raise NotFoundError(f"The run {run.name} has no step '{step}'.", hint=f"It has: {known}.")
-        return self._lines(run, step, follow=follow)
+        return self._looks(run, step, follow=follow)
 
-    def _lines(self, run: Run, step: str | None, *, follow: bool) -> Iterator[tuple[str, str]]:
+    def changes(self, name_or_id: str) -> Iterator[list[RunChange]]:
+        """What happens to a run until it ends, with a list for each look; the first one has the run as it is.
+
+        The lists may be empty: whoever looks makes the pauses.
+        """
+        known: dict[str, Node] = {}
+        last: Run | None = None
+        while last is None or not last.status.is_finished:
+            with self._store.reader() as reader:
+                run = self._find(reader, name_or_id if last is None else last.id)
+                nodes = [node for node in reader.load_nodes(run.workflow_uid) if known.get(node.id) != node]
+            known.update((node.id, node) for node in nodes)
+            yield [RunChange(run, nodes)] if nodes or run != last else []
+            last = run
+
+    def _looks(self, run: Run, step: str | None, *, follow: bool) -> Iterator[list[tuple[str, str]]]:
         store = as_artifact_store(self._stacks.component(ComponentType.ARTIFACT_STORE, stack=run.stack))
         given: dict[str, int] = {}
         while True:
             ended = self.get(run.id).status.is_finished
+            found: list[tuple[str, str]] = []
             for attempt in self.steps(run.id):
                 if step is None or _is_step(attempt.name, step):
                     lines = step_lines(store, self._home, run.id, attempt)[given.get(attempt.id, 0) :]
                     given[attempt.id] = given.get(attempt.id, 0) + len(lines)
-                    yield from ((attempt.name, line.text) for line in lines)
+                    found += ((attempt.name, line.text) for line in lines)
+            yield found
             if ended or not follow:
                 return
-            time.sleep(FOLLOW_PAUSE)
 
     def _find(self, reader: Reader, name_or_id: str) -> Run:
         found = reader.get(Run, name_or_id)
@@ -276,6 +306,13 @@ def step_lines(store: ArtifactStore, home: Path, run_id: str, step: StepRun) -> 
 
 def _is_by_client(row: WorkflowRow) -> bool:
     return row.runner.startswith(f"{ClientTasks.name}-")
+
+
+def _paused(looks: Iterator[list[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
+    for number, lines in enumerate(looks):
+        if number and not lines:
+            time.sleep(FOLLOW_PAUSE)
+        yield from lines
 
 
 def _is_step(name: str, wanted: str) -> bool:

@@ -8,14 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from tiphys._util.canonical import canonical_json
 from tiphys._util.ids import new_id
 from tiphys._util.times import utc_now
-from tiphys.errors import AlreadyExistsError, ConflictError, NotFoundError, StackError, UsageError
+from tiphys.errors import AlreadyExistsError, ConflictError, NotFoundError, StackError
 from tiphys.plugins.integrations import find_flavor
-from tiphys.plugins.loading import load
+from tiphys.plugins.making import configured, make_component
 from tiphys.ports.backend import Stacks
 from tiphys.ports.component import StackComponent
 from tiphys.ports.store import Reader, Store, Transaction
@@ -165,7 +163,7 @@ class StackService(Stacks):
             configuration=dict(configuration),
             created_at=utc_now(),
         )
-        self._configured(component)
+        configured(component, self._complete(component))
         with self._store.transaction() as transaction:
             if transaction.count(Query.of(Component, workspace=self._workspace, type=type, name=name)):
                 raise AlreadyExistsError(f"There is a {_words(type)} '{name}' already.")
@@ -192,22 +190,27 @@ class StackService(Stacks):
         Raises:
             StackError: the stack has no such component.
         """
+        return self.in_use(self.chosen(type, name, stack=stack))
+
+    def chosen(self, type: ComponentType, name: str | None = None, *, stack: str | None = None) -> Component:
+        """The record of the component that `component` makes."""
         if name is not None and stack is None:
-            record = self._registered(type, name)
-        else:
-            owner = self.active() if stack is None else self.get(stack)
-            with self._store.reader() as reader:
-                record = pick(self.components_of(reader, owner, type), type, name, owner.name)
-        return self.in_use(record)
+            return self._registered(type, name)
+        owner = self.active() if stack is None else self.get(stack)
+        with self._store.reader() as reader:
+            return pick(self.components_of(reader, owner, type), type, name, owner.name)
+
+    def recipe(self, type: ComponentType, name: str | None = None, *, stack: str | None = None) -> Component:
+        """As `chosen`, with all that another process needs to make it: secrets, and what the home decides."""
+        record = self.chosen(type, name, stack=stack)
+        return replace(record, configuration=self._complete(record))
 
     def in_use(self, record: Component) -> StackComponent:
         """The component that a record describes; made once."""
         key = (record.id, canonical_json(record.configuration))
         component = self._in_use.get(key)
         if component is None:
-            flavor = find_flavor(record.type, record.flavor)
-            made: StackComponent = load(flavor.implementation)(name=record.name, config=self._configured(record))
-            component = self._in_use.setdefault(key, made)
+            component = self._in_use.setdefault(key, make_component(record, self._complete(record)))
         return component
 
     def components_of(self, reader: Reader, stack: StackRecord, type: ComponentType) -> list[Component]:
@@ -243,21 +246,6 @@ class StackService(Stacks):
             "config_class": flavor.config,
             "config": self._complete(component),
         }
-
-    def _configured(self, component: Component) -> Any:
-        """The configuration as an instance of the flavor's model."""
-        flavor = find_flavor(component.type, component.flavor)
-        try:
-            return load(flavor.config).model_validate(self._complete(component))
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(str(part) for part in problem['loc']) or 'configuration'}: {problem['msg']}"
-                for problem in error.errors(include_url=False, include_context=False, include_input=False)
-            )
-            raise UsageError(
-                f"The configuration of the {_words(component.type)} '{component.name}' "
-                f"(flavor {component.flavor}) is not valid: {problems}."
-            ) from error
 
     def _complete(self, component: Component) -> dict[str, Any]:
         """The configuration with what the home decides."""

@@ -1,1 +1,1 @@
-"""Our API."""
+"""Our own API: all that the SDK and the command line do, over HTTP."""

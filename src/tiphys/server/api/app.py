@@ -1,24 +1,62 @@
-"""Our API's application."""
+"""The application of our API: its routers, errors, and what stands before them."""
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
-from starlette.responses import JSONResponse
+from collections.abc import Callable, Sequence
 
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from tiphys._version import __version__
 from tiphys.errors import TiphysError
-from tiphys.server.api import artifact_data, work
+from tiphys.server.api import about, artifact_data, artifacts, labels, models, records, runs, stacks, work
+from tiphys.server.api.answers import answer_defect, answer_error, answer_http_error, answer_invalid
+from tiphys.server.api.repeats import Repeats
+from tiphys.server.api.versions import Versions
 from tiphys.services.backend import LocalBackend
 
+#: Routers in the order in which they are asked: records by id come last, as their paths fit what others name.
+ROUTERS: Sequence[APIRouter] = (
+    about.router,
+    work.router,
+    runs.router,
+    artifact_data.router,
+    artifacts.router,
+    artifacts.shared,
+    models.router,
+    labels.router,
+    stacks.router,
+    *records.routers(),
+)
 
-def make_api(backend: LocalBackend) -> FastAPI:
-    """The application."""
-    app = FastAPI(title="Tiphys")
-    app.state.backend = backend
-    for module in (work, artifact_data):
-        app.include_router(module.router)
 
-    @app.exception_handler(TiphysError)
-    async def answer(_request: Request, error: TiphysError) -> JSONResponse:
-        return JSONResponse({"code": error.code, "message": error.message, "hint": error.hint}, error.http_status)
+def make_api(
+    backend: LocalBackend, *, ending: Callable[[], bool] = lambda: False, authentication: bool = False
+) -> FastAPI:
+    """Our API, to be mounted under its path.
 
-    return app
+    Args:
+        backend: The services of all workspaces.
+        ending: Tells whether answers without end should end.
+        authentication: Whether clients must say who they are; they are told so.
+    """
+    api = FastAPI(
+        title="Tiphys",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(Versions), Middleware(Repeats)],
+        exception_handlers={
+            TiphysError: answer_error,
+            RequestValidationError: answer_invalid,
+            HTTPException: answer_http_error,
+            Exception: answer_defect,
+        },
+        redirect_slashes=False,
+    )
+    for router in ROUTERS:
+        api.include_router(router)
+    api.state.backend, api.state.ending, api.state.authentication = backend, ending, authentication
+    return api

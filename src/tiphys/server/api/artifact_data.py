@@ -7,41 +7,42 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from tiphys.errors import ArtifactMissingError, DigestMismatchError
+from tiphys.errors import ArtifactMissingError, UsageError
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.records.stacks import ComponentType
 from tiphys.sdk.packed_trees import PackedTree, unpack
-from tiphys.server.api.state import backend_of
+from tiphys.server.api.here import Here, of_workspace
 from tiphys.server.auth.permissions import Action, needs
 from tiphys.services.artifacts import as_artifact_store
+from tiphys.services.backend import LocalBackend, WorkspaceBackend
 
-router = APIRouter(tags=["artifacts"])
-_STORE = "/workspaces/{workspace}/artifact-stores/{store}"
+router = of_workspace("artifacts")
+_STORE = "/artifact-stores/{store}"
 _READ, _WRITE = [Depends(needs("artifacts", Action.READ))], [Depends(needs("artifacts", Action.WRITE))]
 #: What a download is.
 _TAR = "application/x-tar"
 
 
-def _store(request: Request, workspace: str, name: str) -> ArtifactStore:
-    backend = backend_of(request, workspace)
+def _store(backend: LocalBackend | WorkspaceBackend, name: str) -> ArtifactStore:
     return as_artifact_store(backend.stacks.component(ComponentType.ARTIFACT_STORE, name))
 
 
-@router.head(f"{_STORE}/trees/{{digest}}", dependencies=_READ, summary="Has the store a tree?")
-def has_tree(request: Request, workspace: str, store: str, digest: str) -> Response:
+@router.head(f"{_STORE}/trees/{{digest}}", dependencies=_READ)
+def has_tree(backend: Here, store: str, digest: str) -> Response:
     """204 if it has, 404 if not."""
-    found = _store(request, workspace, store).exists(digest)
+    found = _store(backend, store).exists(digest)
     return Response(status_code=204 if found else ArtifactMissingError.http_status)
 
 
-@router.get(f"{_STORE}/trees/{{digest}}", dependencies=_READ, summary="Download a tree", response_class=Response)
-def get_tree(request: Request, workspace: str, store: str, digest: str) -> Response:
+@router.get(f"{_STORE}/trees/{{digest}}", dependencies=_READ, response_class=Response)
+def get_tree(backend: Here, store: str, digest: str) -> Response:
     """The files of a tree as a tar."""
-    opened = _store(request, workspace, store).open_tree(digest)
+    opened = _store(backend, store).open_tree(digest)
     folder = opened.__enter__()
 
     def pieces() -> Iterator[bytes]:
@@ -53,10 +54,10 @@ def get_tree(request: Request, workspace: str, store: str, digest: str) -> Respo
     return StreamingResponse(pieces(), media_type=_TAR)
 
 
-@router.put(f"{_STORE}/trees/{{digest}}", dependencies=_WRITE, summary="Upload a tree")
-async def put_tree(request: Request, workspace: str, store: str, digest: str) -> dict[str, Any]:
+@router.put(f"{_STORE}/trees/{{digest}}", dependencies=_WRITE)
+async def put_tree(request: Request, backend: Here, store: str, digest: str) -> dict[str, Any]:
     """Store the files of a tar, which must have the digest that the path names."""
-    target = await run_in_threadpool(_store, request, workspace, store)
+    target = await run_in_threadpool(_store, backend, store)
     with tempfile.TemporaryFile() as packed:
         async for chunk in request.stream():
             await run_in_threadpool(packed.write, chunk)
@@ -70,14 +71,14 @@ def _commit(store: ArtifactStore, packed: IO[bytes], digest: str) -> int:
         unpack(packed, Path(folder))
         tree = store.commit(folder)
     if tree.digest != digest:
-        raise DigestMismatchError(f"What was sent has the digest {tree.digest}, not {digest}.")
+        raise UsageError(f"What was sent has the digest {tree.digest}, not {digest}.")
     return tree.size
 
 
-@router.put(f"{_STORE}/files/{{name}}", dependencies=_WRITE, summary="Upload one small file")
-async def put_file(request: Request, workspace: str, store: str, name: str) -> dict[str, Any]:
+@router.put(f"{_STORE}/files/{{name}}", dependencies=_WRITE)
+async def put_file(request: Request, backend: Here, store: str, name: str) -> dict[str, Any]:
     """Store a tree of one file."""
     data = await request.body()
-    target = await run_in_threadpool(_store, request, workspace, store)
+    target = await run_in_threadpool(_store, backend, store)
     tree = await run_in_threadpool(target.commit_bytes, name, data)
     return {"digest": tree.digest, "size": tree.size}

@@ -8,9 +8,10 @@ import json
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from tiphys.errors import ConflictError, UsageError
 from tiphys.ports.backend import RunRequest
@@ -18,14 +19,15 @@ from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowSummary
 from tiphys.sdk.wire import finished_from_text, node_to_json, task_to_json
-from tiphys.server.api.state import backend_of
+from tiphys.server.api.answers import answer
+from tiphys.server.api.here import Here, of_workspace
 from tiphys.server.auth.permissions import Action, needs
 from tiphys.services.artifacts import as_artifact_store
-from tiphys.services.backend import LocalBackend
+from tiphys.services.backend import LocalBackend, WorkspaceBackend
 from tiphys.services.client_tasks import LONGEST_WAIT, ClientTasks, Offer
 from tiphys.services.run_status import status_of
 
-router = APIRouter(tags=["runs"])
+router = of_workspace("runs")
 _WRITE = [Depends(needs("runs", Action.WRITE))]
 #: Seconds that changed nodes wait for something more important to be told with.
 _NODES_WAIT = 0.25
@@ -59,8 +61,8 @@ class WorkRequest(BaseModel):
     observe: bool = False
 
 
-@router.post("/workspaces/{workspace}/runs", dependencies=_WRITE, summary="Submit")
-def submit(request: Request, workspace: str, asked: RunRequest) -> Run:
+@router.post("/runs", response_model=Run, dependencies=_WRITE)
+def submit(backend: Here, asked: RunRequest) -> Response:
     """Create a run of a compiled pipeline, or give the interrupted one of the same definition.
 
     Its steps wait for whoever asked, who carries them out by `work`; with `code`, the server carries them out. Asked
@@ -68,17 +70,16 @@ def submit(request: Request, workspace: str, asked: RunRequest) -> Run:
     """
     by_client = asked.code is None
     runner = asked.runner if by_client else "process"
-    return backend_of(request, workspace).runs.submit(replace(asked, by_client=by_client, runner=runner))
+    return answer(backend.runs.submit(replace(asked, by_client=by_client, runner=runner)))
 
 
-@router.post("/workspaces/{workspace}/runs/{run_id}/work", dependencies=_WRITE, summary="Work")
-async def work(request: Request, workspace: str, run_id: str, told: WorkRequest) -> dict[str, Any]:
+@router.post("/runs/{run_id}/work", dependencies=_WRITE)
+async def work(backend: Here, run_id: str, told: WorkRequest) -> dict[str, Any]:
     """Report ended tasks of a run, and get those to be started and to be ended.
 
     The answer comes when there is something to tell, when another request of the same session arrives, or when the time
     to wait is over.
     """
-    backend = backend_of(request, workspace)
     clients = backend.clients
     run, row = await run_in_threadpool(_prepare, backend, run_id, told)
     if run.status.is_finished:
@@ -107,7 +108,7 @@ def _answer(offer: Offer, status: ExecutionStatus | None, row: WorkflowSummary) 
     }
 
 
-def _prepare(backend: LocalBackend, run_id: str, told: WorkRequest) -> tuple[Run, WorkflowSummary]:
+def _prepare(backend: LocalBackend | WorkspaceBackend, run_id: str, told: WorkRequest) -> tuple[Run, WorkflowSummary]:
     """The run, taken up if need be, with its client in its seat and its data stored."""
     run, row = backend.runs.with_workflow(run_id)
     uid = run.workflow_uid
@@ -158,7 +159,7 @@ async def _offer(clients: ClientTasks, uid: str, told: WorkRequest) -> Offer:
         return clients.offer(uid, told.running)
 
 
-@router.post("/workspaces/{workspace}/runs/{run_id}/resume", dependencies=_WRITE, summary="Resume")
-def resume(request: Request, workspace: str, run_id: str) -> Run:
+@router.post("/runs/{run_id}/resume", response_model=Run, dependencies=_WRITE)
+def resume(backend: Here, run_id: str) -> Response:
     """Have an unfinished run go on that nobody works on; its steps wait for whoever asked."""
-    return backend_of(request, workspace).runs.resume(run_id)
+    return answer(backend.runs.resume(run_id))

@@ -1,1 +1,1 @@
-"""Who may do what on the server."""
+"""Who may do what."""
