@@ -11,7 +11,6 @@ from pathlib import Path
 from tiphys._util.times import utc_now
 from tiphys.engine.model import Node, WorkflowState
 from tiphys.errors import ConflictError, NotFoundError, UsageError
-from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.backend import Observer, RunRequest, Runs
 from tiphys.ports.engine_host import EngineHost, Watcher
 from tiphys.ports.store import Reader, Store, Transaction
@@ -21,12 +20,12 @@ from tiphys.records.models import ModelLink
 from tiphys.records.runs import ExecutionStatus, Run, StepRun
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowRow, WorkflowSummary
-from tiphys.sdk.logs import LogLine, live_path, parse_line, read_log
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.client_tasks import ClientTasks
 from tiphys.services.labels import forget_entities
 from tiphys.services.run_status import status_of
 from tiphys.services.stacks import StackService
+from tiphys.services.step_logs import StepLogs
 from tiphys.services.submission import Submission, orchestrator_for
 
 _log = logging.getLogger(__name__)
@@ -235,18 +234,16 @@ class RunService(Runs):
 
     def _looks(self, run: Run, step: str | None, *, follow: bool) -> Iterator[list[tuple[str, str]]]:
         store = as_artifact_store(self._stacks.component(ComponentType.ARTIFACT_STORE, stack=run.stack))
-        given: dict[str, int] = {}
+        read = StepLogs(store, self._home)
         while True:
             ended = self.get(run.id).status.is_finished
-            found: list[tuple[str, str]] = []
             for attempt in self.steps(run.id):
                 if step is None or _is_step(attempt.name, step):
-                    lines = step_lines(store, self._home, run.id, attempt)[given.get(attempt.id, 0) :]
-                    given[attempt.id] = given.get(attempt.id, 0) + len(lines)
-                    found += ((attempt.name, line.text) for line in lines)
-            yield found
+                    for lines in read.batches(attempt):
+                        yield [(attempt.name, line.text) for line in lines]
             if ended or not follow:
                 return
+            yield []
 
     def _find(self, reader: Reader, name_or_id: str) -> Run:
         found = reader.get(Run, name_or_id)
@@ -291,26 +288,13 @@ _RESUMABLE = tuple(
 )
 
 
-def step_lines(store: ArtifactStore, home: Path, run_id: str, step: StepRun) -> list[LogLine]:
-    """What one attempt of a step has written so far: stored when it ended, in a live file until then."""
-    if step.log_digest is not None:
-        return list(read_log(store, step.log_digest))
-    try:
-        written = live_path(home, run_id, step.name, step.version - 1).read_bytes()
-    except FileNotFoundError:
-        return []
-    # By newlines alone, and what follows the last one is still being written.
-    complete = written.split(b"\n")[:-1]
-    return [parse_line(line.decode("utf-8", "replace")) for line in complete]
-
-
 def _is_by_client(row: WorkflowRow) -> bool:
     return row.runner.startswith(f"{ClientTasks.name}-")
 
 
 def _paused(looks: Iterator[list[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
-    for number, lines in enumerate(looks):
-        if number and not lines:
+    for lines in looks:
+        if not lines:
             time.sleep(FOLLOW_PAUSE)
         yield from lines
 

@@ -62,6 +62,9 @@ class IdleHost(EngineHost):
         if watcher is not None:
             watcher(uid, WorkflowState(uid, uid, Phase.RUNNING), [])
 
+    def watch(self, uid: str, watcher: Watcher) -> None:
+        pass
+
     def close(self) -> None:
         """Nothing runs."""
 

@@ -7,10 +7,13 @@ first look at the file that saw it (`sdk/pods/log_times.py`), or of the file's l
 
 from __future__ import annotations
 
+import os
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +28,13 @@ from tiphys.records.base import Query
 from tiphys.records.runs import Run, StepRun
 from tiphys.records.workflows import WorkflowSummary
 from tiphys.sdk.pods.log_times import SUFFIX, LogTimes
-from tiphys.services.runs import step_lines
+from tiphys.services.step_logs import StepLogs
 from tiphys.services.workflows.pods import log_of, logs_folder, pod_labels, pod_name
 
 #: Seconds between looks for new lines.
 FOLLOW_PAUSE = 0.2
+#: Lines of a batch.
+_BATCH = 1000
 _LOGGED = (NodeType.POD, NodeType.PLUGIN)
 
 
@@ -73,10 +78,9 @@ class LogReader:
         self._workflow = workflow
         self._query = query
         self._labels = parse_selector(query.labels)
-        #: Whether the last look was the last of all.
-        self._is_over = False
-        #: Node id → bytes, or of a step lines, that were read.
+        #: Node id → bytes that were read of its container's log.
         self._read: dict[str, int] = {}
+        self._step_logs: StepLogs | None = None
         #: Node id → the step run, of Python steps.
         self._steps: dict[str, StepRun] = {}
         try:
@@ -88,11 +92,11 @@ class LogReader:
         """The lines. Raises as `batches`."""
         for batch in self.batches():
             yield from batch
-            if not self._is_over:
+            if not batch:
                 time.sleep(FOLLOW_PAUSE)
 
     def batches(self) -> Iterator[list[LogEntry]]:
-        """The lines in a list for each look, which may be empty; whoever looks makes the pauses.
+        """The lines in lists; an empty one after each look that is not the last: whoever looks makes the pauses.
 
         Raises:
             NotFoundError: the query names a pod that there is not.
@@ -105,18 +109,21 @@ class LogReader:
             )
         tail = self._query.tail
         while True:
-            batch: list[LogEntry] = []
             for node in nodes:
                 if self._is_meant(node):
-                    found = list(self._new_lines(node))
-                    wanted = found if tail is None else found[max(0, len(found) - tail) :]
-                    batch += (entry for entry in wanted if self._grep.search(entry.content))
-            self._is_over = ended or not self._query.follow
-            yield batch
-            if self._is_over:
+                    yield from self._wanted(self._new_lines(node), tail)
+            if ended or not self._query.follow:
                 return
+            yield []
             tail = None
             ended, nodes = self._look()
+
+    def _wanted(self, found: Iterator[LogEntry], tail: int | None) -> Iterator[list[LogEntry]]:
+        """The lines that are meant, not more at a time than a reader should hold."""
+        lines = found if tail is None else iter(deque(found, maxlen=tail))
+        matching = (entry for entry in lines if self._grep.search(entry.content))
+        while batch := list(islice(matching, _BATCH)):
+            yield batch
 
     def _look(self) -> tuple[bool, list[Node]]:
         """Whether the workflow has ended, and its nodes."""
@@ -154,35 +161,31 @@ class LogReader:
     def _of_step(self, node: Node, step: StepRun) -> Iterator[LogEntry]:
         if self._query.container != "main":
             return
-        lines = step_lines(self._artifact_store(), self._home, step.run_id, step)
-        known = self._read.get(node.id, 0)
-        self._read[node.id] = max(known, len(lines))
-        for line in lines[known:]:
-            yield LogEntry(self._pod(node), line.text, line.time)
+        if self._step_logs is None:
+            self._step_logs = StepLogs(self._artifact_store(), self._home)
+        for lines in self._step_logs.batches(step):
+            for line in lines:
+                yield LogEntry(self._pod(node), line.text, line.time)
 
     def _of_container(self, node: Node) -> Iterator[LogEntry]:
         path = log_of(self._home, self._workflow.uid, node.id, self._query.container)
-        known = self._read.get(node.id, 0)
         try:
-            with path.open("rb") as file:
-                file.seek(known)
-                content = file.read()
-            changed = path.stat().st_mtime
-            times = LogTimes(str(path))
+            file = path.open("rb")
         except FileNotFoundError:
             return
-        if not node.phase.fulfilled:
-            # What follows the last newline is still being written.
-            content = content[: content.rfind(b"\n") + 1]
-        self._read[node.id] = known + len(content)
-        lines = content.split(b"\n")
-        if lines[-1] == b"":
-            lines.pop()
-        end = known
-        for line in lines:
-            end += len(line) + 1
-            at = times.at(end)
-            yield LogEntry(self._pod(node), line.decode("utf-8", "replace"), from_epoch(changed if at is None else at))
+        with file:
+            end = self._read.get(node.id, 0)
+            file.seek(end)
+            changed = os.fstat(file.fileno()).st_mtime
+            times = LogTimes(str(path))
+            for line in file:
+                if not line.endswith(b"\n") and not node.phase.fulfilled:
+                    return  # it is still being written
+                end += len(line)
+                self._read[node.id] = end
+                at = times.at(end)
+                text = line.removesuffix(b"\n").decode("utf-8", "replace")
+                yield LogEntry(self._pod(node), text, from_epoch(changed if at is None else at))
 
 
 def remove_logs(home: Path, uid: str, node_ids: Iterable[str]) -> None:
