@@ -24,16 +24,19 @@ from tiphys.ports.backend import Observer
 from tiphys.ports.runner import Runner, Task
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.sdk.components import components_of
+from tiphys.sdk.logs import path_of
 from tiphys.sdk.wire import finished_to_text, node_from_json, task_from_json
 
 #: What a store is made of that a server keeps on its own disk.
 _ON_ITS_DISK = "tiphys.integrations.local.artifact_store:LocalArtifactStore"
-#: Seconds that a request may wait at the server.
-_WAIT = 5.0
+#: Seconds that a request may wait at the server, and while steps run, whose logs it brings.
+_WAIT, _WAIT_FOR_LOGS = 5.0, 1.0
 #: Seconds that a step may take without a request that waits meanwhile.
 _PATIENCE = 0.1
 #: Requests at the same time: one that waits, one that reports.
 _THREADS = 2
+#: Bytes of one step's log that one request brings at most.
+_LOG_PART = 256 * 1024
 #: Seconds that a cancelled task has to end by itself.
 _GRACE = 5.0
 
@@ -90,6 +93,8 @@ class StepWork:
         self._error: BaseException | None = None
         self._stores: dict[str, ServerArtifactStore] = {}
         self._deferring = ExitStack()
+        #: Running task → its live log, and how many bytes of it were sent.
+        self._logs: dict[str, tuple[Path, int]] = {}
         #: Components as the server describes them, and as they are reached from here.
         self._described: Mapping[str, Any] = {}
         self._components: Mapping[str, Any] = {}
@@ -148,12 +153,27 @@ class StepWork:
             "session": self._session,
             "running": running,
             "blobs": [blob for store in self._stores.values() for blob in store.take_deferred()] if finished else [],
+            "logs": self._new_logs(),
             "finished": [json.loads(text) for text in finished],
-            "wait": _WAIT,
+            "wait": _WAIT_FOR_LOGS if running else _WAIT,
             "observe": self._observer is not None,
         }
         answer: Mapping[str, Any] = self._connection.ask("POST", f"{self._path}/work", body=body)
         return answer
+
+    def _new_logs(self) -> list[dict[str, Any]]:
+        """What the running steps have logged since it was sent last."""
+        with self._changed:
+            logs = list(self._logs.items())
+        found = []
+        for task_id, (path, sent) in logs:
+            text = _whole_lines(path, sent)
+            if text:
+                found.append({"task": task_id, "offset": sent, "text": text.decode()})
+                with self._changed:
+                    if task_id in self._logs:
+                        self._logs[task_id] = path, sent + len(text)
+        return found
 
     def _take(self, answer: Mapping[str, Any]) -> None:
         """Do what the server says."""
@@ -161,6 +181,7 @@ class StepWork:
         for task_id in answer["cancel"]:
             with self._changed:
                 self._running.discard(task_id)
+                self._logs.pop(task_id, None)
             runner.cancel(task_id, _GRACE)
         for described in answer["tasks"]:
             self._start(task_from_json(described), runner)
@@ -181,7 +202,12 @@ class StepWork:
                 self._changed.notify_all()
                 return
             self._running.add(task.id)
-        runner.launch(self._localised(task), self._report)
+        localised = self._localised(task)
+        path = path_of(localised.context, localised.attempt)
+        if path is not None:
+            with self._changed:
+                self._logs[task.id] = path, 0
+        runner.launch(localised, self._report)
 
     def _report(self, event: TaskFinished | TaskReady | TaskProgressed) -> None:
         if not isinstance(event, TaskFinished):
@@ -191,6 +217,7 @@ class StepWork:
             if event.task_id not in self._running:
                 return  # it was cancelled
             self._running.discard(event.task_id)
+            self._logs.pop(event.task_id, None)
             self._ends[event.task_id] = text
             self._outbox.append(text)
             self._changed.notify_all()
@@ -233,3 +260,14 @@ class StepWork:
                 "kept": str(self._home / "kept"),
             },
         }
+
+
+def _whole_lines(path: Path, start: int) -> bytes:
+    """What a log has from a byte on, up to the end of a line."""
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            found = file.read(_LOG_PART)
+    except FileNotFoundError:
+        return b""
+    return found[: found.rfind(b"\n") + 1]

@@ -145,6 +145,11 @@ class ClientTasks(Runner):
             self._seats[uid] = _Seat(session, self._now(), observes)
             return True
 
+    def find(self, task_id: str) -> Task | None:
+        """A task that a client is to carry out, or does."""
+        with self._lock:
+            return self._open.get(task_id.partition("/")[0], {}).get(task_id, (None, None))[0]
+
     def report(self, uid: str, finished: Iterable[TaskFinished]) -> None:
         """Hand on the ends of tasks; what nobody waits for any more is ignored."""
         for event in finished:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -15,9 +16,11 @@ from starlette.responses import Response
 
 from tiphys.errors import ConflictError, UsageError
 from tiphys.ports.backend import RunRequest
+from tiphys.ports.runner import Task
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowSummary
+from tiphys.sdk.logs import path_of
 from tiphys.sdk.wire import finished_from_text, node_to_json, task_to_json
 from tiphys.server.api.answers import answer
 from tiphys.server.api.here import Here, of_workspace
@@ -42,6 +45,15 @@ class Blob(BaseModel):
     data: str
 
 
+class LogPart(BaseModel):
+    """What a step that runs has logged since it was told last: whole lines."""
+
+    task: str
+    #: Bytes before it.
+    offset: int = Field(ge=0)
+    text: str
+
+
 class WorkRequest(BaseModel):
     """What a client tells."""
 
@@ -53,6 +65,8 @@ class WorkRequest(BaseModel):
     running: list[str] = []
     #: Data that the ended steps stored.
     blobs: list[Blob] = []
+    #: What is new in the logs of running tasks.
+    logs: list[LogPart] = []
     #: Reports of ended tasks (`sdk.wire`).
     finished: list[dict[str, Any]] = []
     #: Seconds that the answer may wait for something to tell.
@@ -114,8 +128,15 @@ def _prepare(backend: LocalBackend | WorkspaceBackend, run_id: str, told: WorkRe
     uid = run.workflow_uid
     if not row.runner.startswith(f"{ClientTasks.name}-"):
         raise ConflictError(f"The server carries out the steps of the run {run.name} itself.")
-    if not run.status.is_finished and backend.clients.sit_down(uid, told.session, observes=told.observe):
-        backend.runs.attend(run, backend.clients.watch)
+    clients = backend.clients
+    if not run.status.is_finished and clients.sit_down(uid, told.session, observes=told.observe):
+        backend.runs.attend(run, clients.watch)
+    for part in told.logs:
+        _append(clients.find(part.task), part)
+    for end in told.finished:
+        live = _live_log(clients.find(str(end.get("task_id"))))
+        if live is not None:  # its whole log is stored
+            live.unlink(missing_ok=True)
     for blob in told.blobs:
         store = as_artifact_store(backend.stacks.component(ComponentType.ARTIFACT_STORE, blob.store))
         try:
@@ -123,6 +144,21 @@ def _prepare(backend: LocalBackend | WorkspaceBackend, run_id: str, told: WorkRe
         except ValueError as error:
             raise UsageError(f"The data of '{blob.name}' is not base64.") from error
     return run, row
+
+
+def _live_log(task: Task | None) -> Path | None:
+    return None if task is None else path_of(task.context, task.attempt)
+
+
+def _append(task: Task | None, part: LogPart) -> None:
+    """Write a part of a live log to where this machine's own are; one that came twice changes nothing."""
+    live = _live_log(task)
+    if live is None:
+        return
+    live.parent.mkdir(parents=True, exist_ok=True)
+    with live.open("ab") as file:
+        if file.tell() == part.offset:
+            file.write(part.text.encode("utf-8", "replace"))
 
 
 def _end_in(end: dict[str, Any]) -> Any:
