@@ -9,8 +9,8 @@ import pytest
 
 from tests.conformance.__main__ import carry_out
 from tests.conformance.suite import EXAMPLES, Case, cases, stored
+from tests.needs import needs_sandbox
 from tiphys.bootstrap import Settings, make_backend
-from tiphys.integrations.local.pods.runner import usable
 from tiphys.ports.backend import Backend
 
 #: Of each kind of thing that manifests do, one or two.
@@ -31,7 +31,7 @@ FAST = (
 
 pytestmark = [
     pytest.mark.skipif(not EXAMPLES.is_dir(), reason="Argo's examples are not beside this checkout"),
-    pytest.mark.skipif(usable("sandbox") is not None, reason=f"no sandbox: {usable('sandbox')}"),
+    needs_sandbox,
 ]
 
 

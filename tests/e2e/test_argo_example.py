@@ -11,13 +11,14 @@ from typing import Literal
 import pytest
 
 from tests.e2e.programs import tiphys
+from tests.needs import lacking, needs_sandbox
 from tiphys.integrations.local.pods.runner import usable
 
 ROOT = Path(__file__).parents[2]
 HELLO = str(ROOT / "examples" / "argo" / "hello.yaml")
 
 
-@pytest.mark.skipif(usable("sandbox") is not None, reason=f"no sandbox: {usable('sandbox')}")
+@needs_sandbox
 def test_hello() -> None:
     tiphys("argo", "submit", HELLO, "-p", "who=Argo", "--wait")
     found = json.loads(tiphys("argo", "get", "@latest", "-o", "json").stdout)
@@ -40,7 +41,7 @@ def test_a_mistake_is_found_before_anything_is_stored(tmp_path: Path) -> None:
 @pytest.mark.parametrize("runner", ["process", "sandbox"])
 def test_the_plugin_of_the_documentation(runner: Literal["process", "sandbox"], tmp_path: Path) -> None:
     if usable(runner) is not None:
-        pytest.skip(f"no {runner}: {usable(runner)}")
+        lacking(f"no {runner}: {usable(runner)}")
     page = (ROOT / "docs" / "argo.md").read_text().partition("## Executor plugins")[2]
     with socket.create_server(("127.0.0.1", 0)) as free:
         page = page.replace("14355", str(free.getsockname()[1]))

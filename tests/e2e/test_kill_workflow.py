@@ -15,10 +15,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
+from tests.needs import needs_sandbox
 from tiphys.bootstrap import Settings, make_backend
-from tiphys.integrations.local.pods.runner import usable
 
 NODES = 200
 KILLS = int(os.environ.get("TIPHYS_KILLS", "4"))
@@ -98,7 +96,7 @@ def carriers(home: Path) -> list[int]:
     return found
 
 
-@pytest.mark.skipif(usable("sandbox") is not None, reason=f"no sandbox: {usable('sandbox')}")
+@needs_sandbox
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     home, chance = tmp_path / "home", random.Random(7)
     backend = make_backend(Settings(home, f"sqlite:///{home / 'tiphys.db'}"))

@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import pytest
+from tests.needs import lacking
 
 from tiphys._util.ids import new_id
 from tiphys.errors import ArtifactError, ArtifactMissingError, SpecError
@@ -70,10 +71,7 @@ def sas_token(container: str, permissions: str) -> str:
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     node = shutil.which("node")
     if node is None or not AZURITE.exists():
-        message = "Azurite is not installed (scripts/ensure_packages.sh)."
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        lacking("Azurite is not installed (scripts/ensure_packages.sh).")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 from tests.kubernetes_api import KubernetesAPI
+from tests.needs import lacking
 
 KUBECTL = shutil.which("kubectl")
-if KUBECTL is None and os.environ.get("CI") != "true":
-    pytest.skip("kubectl is not installed", allow_module_level=True)
+if KUBECTL is None:
+    lacking("kubectl is not installed (scripts/ensure_packages.sh).")
 
 Kubectl = Callable[..., "subprocess.CompletedProcess[str]"]
 JOB = {
