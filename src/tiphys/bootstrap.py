@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from tiphys.client.login import Login, login_in, read_login
 from tiphys.controller.loop import Controller
 from tiphys.controller.owner import this_process
 from tiphys.controller.routing import POD_KINDS, STEP, RoutingRunner
 from tiphys.db.store import open_store
-from tiphys.errors import UsageError
+from tiphys.errors import MissingExtraError, UsageError
 from tiphys.integrations.local.inline import InlineRunner
 from tiphys.integrations.local.process import ProcessRunner
 from tiphys.plugins.loading import load
@@ -28,8 +30,10 @@ from tiphys.services.backend import LocalBackend
 from tiphys.services.client_tasks import ClientTasks
 from tiphys.services.recorder import MLRecorder
 
-_backends: dict[tuple[int, str, str], Backend] = {}
+_backends: dict[tuple[int, Settings], Backend] = {}
 _lock = threading.Lock()
+#: Seconds that a server which was there is waited for.
+_PATIENCE = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +43,31 @@ class Settings:
     Attributes:
         home: Folder of the database, the artifacts, logs and services.
         db_url: SQLAlchemy URL of the database.
+        server: The server that is asked instead of the database, if there is one.
     """
 
     home: Path
     db_url: str
+    server: Login | None = None
 
 
 def read_settings() -> Settings:
     """Settings from the environment and the working directory.
 
     `TIPHYS_HOME` if set, else `.tiphys/` in this folder or the nearest one above (made by `tiphys init`), else the
-    user's data directory. `TIPHYS_DB_URL` if set, else an SQLite file in the home.
+    user's data directory. `TIPHYS_DB_URL` if set, else an SQLite file in the home. A server is asked where no
+    `TIPHYS_DB_URL` is set, but `TIPHYS_URL` is, or `tiphys login` has noted one in the home: steps of a server's own
+    runs, which are told its database, work on that.
     """
-    home = _home()
-    return Settings(home, os.environ.get("TIPHYS_DB_URL") or f"sqlite:///{home / 'tiphys.db'}")
+    place = home()
+    given = os.environ.get("TIPHYS_DB_URL")
+    if given:
+        return Settings(place, given)
+    return Settings(place, f"sqlite:///{place / 'tiphys.db'}", login_in(os.environ) or read_login(place))
 
 
-def _home() -> Path:
+def home() -> Path:
+    """Folder of the database, the artifacts, logs and services."""
     given = os.environ.get("TIPHYS_HOME")
     if given:
         return Path(given).expanduser().absolute()
@@ -70,14 +82,51 @@ def _home() -> Path:
 
 def default_backend() -> Backend:
     """The backend of the present settings, made once for each process and settings."""
-    settings = read_settings()
-    key = (os.getpid(), str(settings.home), settings.db_url)
+    return _opened(read_settings())
+
+
+def local_backend() -> Backend:
+    """The backend on this machine's database, whatever server is asked otherwise."""
+    return _opened(replace(read_settings(), server=None))
+
+
+def _opened(settings: Settings) -> Backend:
+    key = (os.getpid(), settings)
     with _lock:
         backend = _backends.get(key)
         if backend is None:
-            backend = _backends[key] = make_backend(settings)
+            made = make_backend(settings) if settings.server is None else connect(settings.server, settings.home)
+            backend = _backends[key] = made
             atexit.register(backend.close)
         return backend
+
+
+def connect(login: Login, place: Path) -> Backend:
+    """A backend that asks a server.
+
+    Args:
+        login: The server.
+        place: Folder of what this machine keeps for itself.
+
+    Raises:
+        MissingExtraError: what speaks HTTP is not installed.
+    """
+    try:
+        open_connection = load("tiphys.client.connection:Connection")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("client", error.name or "") from error
+    connection = open_connection(
+        login.url,
+        api_key=login.api_key,
+        authority=login.authority,
+        patience=_PATIENCE,
+        tell=lambda line: print(line, file=sys.stderr),
+    )
+    inline = InlineRunner()
+    runners = {"inline": lambda: inline, "process": partial(ProcessRunner, place)}
+    workshop = load("tiphys.client.steps:Workshop")(place, lender=inline, runners=runners)
+    made: Backend = load("tiphys.client.backend:ClientBackend")(connection, workshop, workspace=login.workspace)
+    return made
 
 
 def make_backend(settings: Settings) -> Backend:
@@ -167,5 +216,5 @@ def _cluster() -> ObjectKeeper:
 def close_backends(home: Path) -> None:
     """Close what this process opened for a home; the next use opens it anew."""
     with _lock:
-        for key in [key for key in _backends if key[1] == str(home)]:
+        for key in [key for key in _backends if key[1].home == home]:
             _backends.pop(key).close()

@@ -132,6 +132,14 @@ class UnimplementedError(TiphysError):
     exit_code = 2
 
 
+class UpgradeError(TiphysError):
+    """Client and server are of versions that do not understand each other; the hint says which one to upgrade."""
+
+    code = "upgrade_required"
+    http_status = 426
+    exit_code = 2
+
+
 class StoreError(TiphysError):
     """The metadata database refused or lost an operation."""
 

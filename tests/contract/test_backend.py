@@ -1,4 +1,4 @@
-"""The backend's contract: the services on SQLite and PostgreSQL."""
+"""The backend's contract: the services on SQLite and PostgreSQL, and a client that asks them by our API."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.served import served
+from tiphys.client.backend import ClientBackend
+from tiphys.client.connection import Connection
+from tiphys.client.run_records import RunReader
 from tiphys.db.store import SqlStore, open_store
-from tiphys.ports.backend import Backend
-from tiphys.services.backend import LocalBackend
+from tiphys.ports.backend import Backend, Observer, RunRequest
+from tiphys.records.runs import Run
+from tiphys.services.backend import LocalBackend, WorkspaceBackend
 from tiphys.testing.backend_contract import BackendContract
 from tiphys.testing.playing import IdleHost
 
@@ -40,3 +45,53 @@ class TestOnPostgresql(BackendContract):
     @pytest.fixture
     def backend(self, make_backend: Make, postgres_url: str) -> Backend:
         return make_backend(postgres_url)
+
+
+class TestOfAWorkspaceOnSqlite(BackendContract):
+    @pytest.fixture
+    def backend(self, make_backend: Make, sqlite_url: str) -> Backend:
+        return make_backend(sqlite_url).in_workspace("default")
+
+
+class TestOfAWorkspaceOnPostgresql(BackendContract):
+    @pytest.fixture
+    def backend(self, make_backend: Make, postgres_url: str) -> Backend:
+        return make_backend(postgres_url).in_workspace("default")
+
+
+class SubmittingRuns(RunReader):
+    """Runs of a server that are submitted beside its API."""
+
+    def __init__(self, reader: RunReader, behind: WorkspaceBackend) -> None:
+        super().__init__(reader._place)
+        self._behind = behind
+
+    def submit(self, request: RunRequest) -> Run:
+        return self._behind.runs.submit(request)
+
+    def wait(self, run_id: str, observer: Observer | None = None) -> Run:
+        return self._behind.runs.wait(run_id, observer)
+
+    def resume(self, name_or_id: str) -> Run:
+        return self._behind.runs.resume(name_or_id)
+
+
+class TestOverTheApi(BackendContract):
+    """All but stored objects and workflows."""
+
+    @pytest.fixture
+    def backend(self, make_backend: Make, sqlite_url: str) -> Iterator[Backend]:
+        behind = make_backend(sqlite_url)
+        with served(behind) as url:
+            client = ClientBackend(Connection(url))
+            client.runs = SubmittingRuns(client.runs, behind.in_workspace("default"))  # type: ignore[assignment]
+            yield client
+            client.close()
+
+    test_objects_are_created_changed_and_removed = None  # type: ignore[assignment]
+    test_namespaces_have_objects_of_their_own = None  # type: ignore[assignment]
+    test_a_submitted_workflow_can_be_read_and_found = None  # type: ignore[assignment]
+    test_pages_of_workflows_hold_each_once = None  # type: ignore[assignment]
+    test_what_is_not_valid_is_not_stored = None  # type: ignore[assignment]
+    test_a_workflow_takes_what_it_refers_to_with_it = None  # type: ignore[assignment]
+    test_names_of_workflows_are_unique_in_a_namespace = None  # type: ignore[assignment]

@@ -18,6 +18,8 @@ ENTRIES = {
     "init": Entry("tiphys.cli.project:init", "Keep this project's runs and artifacts in its own folder.", _RUN),
     "run": Entry("tiphys.cli.run:run", "Run a pipeline from a Python file.", _RUN),
     "status": Entry("tiphys.cli.project:status", "Where everything is kept, and what is running.", _RUN),
+    "login": Entry("tiphys.cli.login:login", "Use a server from now on.", _RUN),
+    "logout": Entry("tiphys.cli.login:logout", "Use this machine's database again.", _RUN),
     "version": Entry("tiphys.cli.project:version", "Versions of Tiphys and of what it runs on.", _RUN),
     "argo": Entry("tiphys.cli.argo.group:argo", "Workflows in Argo's language: submit, look, stop, retry.", _RUN),
     "server": Entry("tiphys.cli.server:server", "Serve Argo's REST API, and carry workflows out.", _RUN),

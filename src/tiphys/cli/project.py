@@ -58,6 +58,7 @@ def status(output: str) -> None:
             {
                 "home": str(settings.home),
                 "database": database,
+                "server": settings.server and {"url": settings.server.url, "workspace": settings.server.workspace},
                 "stack": active.name,
                 "running": [plain(run) for run in unfinished if states[run.id] != "interrupted"],
                 "interrupted": [plain(run) for run in unfinished if states[run.id] == "interrupted"],
@@ -68,10 +69,13 @@ def status(output: str) -> None:
     if output == "name":
         click.echo(str(settings.home))
         return
+    where = [("Database", database)]
+    if settings.server is not None:
+        where = [("Server", settings.server.url), ("Workspace", settings.server.workspace)]
     describe(
         [
             ("Home", str(settings.home)),
-            ("Database", database),
+            *where,
             ("Active stack", active.name),
             ("Runs", str(session.count(Query.of(Run)))),
         ]

@@ -12,10 +12,9 @@ import click
 
 from tiphys.cli.argo.controller import telling
 from tiphys.cli.lazy import Command
-from tiphys.cli.session import backend, close_backend
+from tiphys.cli.session import close_backend, local_backend
 from tiphys.controller.caretaker import Caretaker
 from tiphys.errors import MissingExtraError, UsageError
-from tiphys.services.backend import LocalBackend
 
 if TYPE_CHECKING:
     from tiphys.server.certificate import Certificate
@@ -47,14 +46,14 @@ def server(
 ) -> None:
     """Serve Argo's REST API, and carry out the workflows that are submitted by it.
 
+    It works on the database of this machine (TIPHYS_DB_URL, or that of the home), also after `tiphys login`.
+
     This process also does what `tiphys argo controller` does: schedules, taking up what nobody carries out, cleaning
     up. When it ends, workflows that are not finished wait for the next one.
     """
     if bool(tls_cert) != bool(tls_key) or (insecure and tls_cert):
         raise UsageError("--tls-cert and --tls-key belong together, and not to --insecure.")
-    service = backend()
-    if not isinstance(service, LocalBackend):
-        raise UsageError("The server works on a database, not through another server.")
+    service = local_backend()
     try:
         from tiphys.server.certificate import Certificate, local_certificate
         from tiphys.server.serve import listen, serve

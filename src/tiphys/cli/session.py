@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from tiphys.ports.backend import Backend
+    from tiphys.services.backend import LocalBackend
 
 
 def backend() -> Backend:
@@ -19,6 +20,22 @@ def backend() -> Backend:
 
         root.obj = default_backend()
     found: Backend = root.obj
+    return found
+
+
+def local_backend() -> LocalBackend:
+    """The backend on this machine's database, for commands that carry out what others ask for."""
+    from tiphys.services.backend import LocalBackend
+
+    root = click.get_current_context().find_root()
+    if not isinstance(root.obj, LocalBackend):
+        from tiphys.bootstrap import local_backend, read_settings
+
+        settings = read_settings()
+        if settings.server is not None:
+            click.echo(f"This works on the database of {settings.home}, not on the server {settings.server.url}.")
+        root.obj = local_backend()
+    found: LocalBackend = root.obj
     return found
 
 

@@ -13,11 +13,12 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tiphys.client.connection import API, Connection, error_in
+from tiphys.client.connection import Connection, error_in
 from tiphys.errors import DigestMismatchError, NotFoundError, UsageError
 from tiphys.plugins.loading import load
 from tiphys.ports.artifact_store import ArtifactStore, StoredTree
 from tiphys.ports.component import StackComponent
+from tiphys.ports.wire import API
 from tiphys.sdk.packed_trees import CHUNK, PackedTree, unpack
 
 #: Bytes up to which a tree travels with the report of the step that made it.

@@ -11,12 +11,16 @@ from typing import Any
 
 import httpx2
 
-from tiphys._version import __version__
+from tiphys._util.ids import new_id
 from tiphys.errors import (
     AlreadyExistsError,
     ArtifactError,
     ArtifactMissingError,
     ConflictError,
+    DefinitionError,
+    DigestMismatchError,
+    ExpressionError,
+    InvariantError,
     NotFoundError,
     ServiceError,
     SpecError,
@@ -24,15 +28,11 @@ from tiphys.errors import (
     StoreError,
     TiphysError,
     UnimplementedError,
+    UpgradeError,
     UsageError,
 )
+from tiphys.ports.wire import REQUEST_HEADER, VERSION, VERSION_HEADER, dump
 
-#: Path of our API on a server.
-API = "/api/tiphys/v1"
-#: Header by which client and server tell each other their versions.
-VERSION_HEADER = "Tiphys-Version"
-#: Header that names a request; a server that has it done already does not do it again.
-REQUEST_HEADER = "Tiphys-Request"
 #: Seconds: to be let in, and between two bytes of an answer.
 _CONNECT, _READ = 5.0, 60.0
 #: Seconds between attempts to reach a server that is away: the first, and the longest.
@@ -46,15 +46,22 @@ _CLASSES: dict[str, type[TiphysError]] = {
         ArtifactError,
         ArtifactMissingError,
         ConflictError,
+        DefinitionError,
+        DigestMismatchError,
+        ExpressionError,
+        InvariantError,
         NotFoundError,
         ServiceError,
         SpecError,
         StackError,
         StoreError,
         UnimplementedError,
+        UpgradeError,
         UsageError,
     )
 }
+#: Of errors whose code this client does not know.
+_BY_STATUS: dict[int, type[TiphysError]] = {400: UsageError, 404: NotFoundError, 409: ConflictError, 502: ServiceError}
 
 
 class Connection:
@@ -64,7 +71,7 @@ class Connection:
         url: Where it is: `https://host:port`.
         api_key: Sent with each request; empty for a server that asks nobody.
         authority: File with the certificates that are trusted; empty for the system's.
-        patience: Seconds that an unreachable server is waited for.
+        patience: Seconds that a server is waited for that was reached before. One that never was fails at once.
         tell: Called with a line when the waiting begins and when it ends.
     """
 
@@ -82,7 +89,8 @@ class Connection:
         self._tell = tell
         self._lock = threading.Lock()
         self._away = False
-        headers = {VERSION_HEADER: __version__}
+        self._reached = False
+        headers = {VERSION_HEADER: VERSION}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         self._client = httpx2.Client(
@@ -92,17 +100,33 @@ class Connection:
             timeout=httpx2.Timeout(_READ, connect=_CONNECT),
         )
 
-    def ask(self, verb: str, path: str, *, body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
+    def ask(
+        self, verb: str, path: str, *, body: Any = None, query: Mapping[str, Any] | None = None, reads: bool = False
+    ) -> Any:
         """The JSON that the server answers; None for an empty answer.
 
-        A server that cannot be reached is asked again until the patience ends, so the request must bear being made
-        twice: reads, or writes that name themselves.
+        A server that cannot be reached is asked again until the patience ends. Writes name themselves, so that the
+        server does them once.
+
+        Args:
+            verb: Of HTTP.
+            path: On the server.
+            body: Sent as `ports.wire` writes it.
+            query: Of the address; None stands for what is left out.
+            reads: Whether a POST changes nothing, and so needs no name.
 
         Raises:
             ServiceError: it cannot be reached, or answers something else.
             TiphysError: as the server raised it.
         """
-        response = self.send(verb, path, json=body, params=query)
+        headers = {} if reads or verb == "GET" else {REQUEST_HEADER: new_id()}
+        arguments: dict[str, Any] = {"headers": headers}
+        if body is not None:
+            arguments["content"] = dump(body)
+            headers["Content-Type"] = "application/json"
+        if query:
+            arguments["params"] = {key: value for key, value in query.items() if value is not None}
+        response = self.send(verb, path, **arguments)
         if not response.content:
             return None
         try:
@@ -112,25 +136,22 @@ class Connection:
 
     def send(self, verb: str, path: str, **arguments: Any) -> httpx2.Response:
         """A successful response, waited for as `ask` does."""
-        until = time.monotonic() + self.patience
+        until = time.monotonic() + (self.patience if self._reached else 0.0)
         pause = _FIRST_PAUSE
         while True:
             try:
-                response = self._client.request(
-                    verb, path, **{key: value for key, value in arguments.items() if value is not None}
-                )
-                if response.status_code not in _AWAY:
+                response = self._client.request(verb, path, **arguments)
+                if not _is_away(response):
                     self._is_back()
                     return self._expect_success(response)
-                problem = f"it answers {response.status_code}"
+                failure = error_in(response)
             except httpx2.TransportError as error:
-                problem = str(error) or type(error).__name__
+                failure = self._unreachable(error)
+                if _is_distrust(error):
+                    raise failure from error
             if time.monotonic() >= until:
-                raise ServiceError(
-                    f"The server {self.url} cannot be reached: {problem}.",
-                    hint="Is it running? TIPHYS_URL and `tiphys login` say which server is asked.",
-                )
-            self._is_away(problem)
+                raise failure
+            self._is_gone(failure.message)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -147,13 +168,25 @@ class Connection:
             return response
         raise error_in(response)
 
-    def _is_away(self, problem: str) -> None:
+    def _unreachable(self, error: httpx2.TransportError) -> ServiceError:
+        if _is_distrust(error):
+            return ServiceError(
+                f"The certificate of {self.url} is not trusted: {error}.",
+                hint=f"Say who signed it: tiphys login {self.url} --ca FILE, or TIPHYS_CA.",
+            )
+        return ServiceError(
+            f"The server {self.url} cannot be reached: {str(error) or type(error).__name__}.",
+            hint="Is it running? TIPHYS_URL and `tiphys login` say which server is asked.",
+        )
+
+    def _is_gone(self, problem: str) -> None:
         with self._lock:
             told, self._away = self._away, True
         if not told:
-            self._tell(f"The server {self.url} is away ({problem}); waiting for it.")
+            self._tell(f"{problem} Waiting for it.")
 
     def _is_back(self) -> None:
+        self._reached = True
         if self._away:
             with self._lock:
                 told, self._away = self._away, False
@@ -161,15 +194,39 @@ class Connection:
                 self._tell(f"The server {self.url} is back.")
 
 
-def error_in(response: httpx2.Response) -> TiphysError:
-    """What an answer that is no success says; its body must be read."""
+def _is_away(response: httpx2.Response) -> bool:
+    """Whether the server, or what stands before it, is not ready; a failure of something behind it is an answer."""
+    return response.status_code in _AWAY and _body_of(response).get("code") != ServiceError.code
+
+
+def _is_distrust(error: BaseException | None) -> bool:
+    """Whether it is about the server's certificate, which waiting does not change."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _body_of(response: httpx2.Response) -> dict[str, Any]:
     try:
         body = response.json()
     except ValueError:
-        body = {}
-    if not isinstance(body, dict) or "message" not in body:
-        if response.status_code == NotFoundError.http_status:
-            return NotFoundError(f"The server has no {response.url.path}.")
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def error_in(response: httpx2.Response) -> TiphysError:
+    """What an answer that is no success says; its body must be read."""
+    body = _body_of(response)
+    if "message" not in body and response.status_code == NotFoundError.http_status:
+        return NotFoundError(f"The server has no {response.url.path}.")
+    if "message" not in body:
         return ServiceError(f"The server answered {response.status_code} {response.reason_phrase}.")
-    kind = _CLASSES.get(str(body.get("code")), TiphysError)
+    return error_of(body, status=response.status_code)
+
+
+def error_of(body: Mapping[str, Any], *, status: int = 500) -> TiphysError:
+    """The error that the server described."""
+    kind = _CLASSES.get(str(body.get("code"))) or _BY_STATUS.get(status, TiphysError)
     return kind(str(body["message"]), hint=body.get("hint"))

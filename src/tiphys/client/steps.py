@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from tiphys._util.ids import new_id
 from tiphys.client.artifact_store import ServerArtifactStore
-from tiphys.client.connection import Connection
+from tiphys.client.place import Place, segment
 from tiphys.engine.events import TaskFinished, TaskProgressed, TaskReady
 from tiphys.ports.backend import Observer
 from tiphys.ports.runner import Runner, Task
@@ -51,34 +51,53 @@ class Lender(Protocol):
         """Have it look at `until` again."""
 
 
+class Workshop:
+    """Where steps are carried out on this machine.
+
+    Args:
+        home: Folder of live logs and kept data.
+        lender: The runner that uses the waiting thread.
+        runners: Makes the runner of a name: "inline" or "process".
+    """
+
+    def __init__(self, home: Path, *, lender: Lender, runners: Mapping[str, Callable[[], Runner]]) -> None:
+        self.home = home
+        self.lender = lender
+        self._makers = runners
+        self._made: dict[str, Runner] = {}
+
+    def runner(self, name: str) -> Runner:
+        """The runner of a name, made once."""
+        found = self._made.get(name)
+        if found is None:
+            found = self._made.setdefault(name, self._makers[name]())
+        return found
+
+    def close(self) -> None:
+        """End what runs."""
+        for runner in self._made.values():
+            runner.close()
+
+    def store(self, place: Place, name: str) -> dict[str, Any]:
+        """How an artifact store of a server is made here."""
+        return {"url": place.connection.url, "workspace": place.workspace, "kept": str(self.home / "kept" / name)}
+
+
 class StepWork:
     """The steps of one run.
 
     Args:
-        connection: The server.
+        place: The run's workspace on the server.
         run: The run.
-        runners: Gives the runner of a name: "inline" or "process".
-        lender: The runner that uses the waiting thread.
-        home: Folder of live logs and kept data of this machine.
+        workshop: Where its steps are carried out.
         observer: Told of what changes.
     """
 
-    def __init__(
-        self,
-        connection: Connection,
-        run: Run,
-        *,
-        runners: Callable[[str], Runner],
-        lender: Lender,
-        home: Path,
-        observer: Observer | None = None,
-    ) -> None:
-        self._connection = connection
-        self._path = f"/api/tiphys/v1/workspaces/{run.workspace}/runs/{run.id}"
+    def __init__(self, place: Place, run: Run, workshop: Workshop, *, observer: Observer | None = None) -> None:
+        self._place = place
+        self._path = f"{place.inside}/runs/{segment(run.id)}"
         self._run = run
-        self._find_runner = runners
-        self._lender = lender
-        self._home = home
+        self._workshop = workshop
         self._observer = observer
         self._session = new_id()
         self._changed = threading.Condition()
@@ -113,9 +132,9 @@ class StepWork:
         for thread in threads:
             thread.start()
         try:
-            self._lender.work(lambda: self._over)
+            self._workshop.lender.work(lambda: self._over)
         except KeyboardInterrupt:
-            self._connection.ask("POST", f"{self._path}/stop", body={"graceful": False})
+            self._place.connection.ask("POST", f"{self._path}/stop", body={"graceful": False})
             for thread in threads:
                 thread.join(_GRACE)
             raise
@@ -158,7 +177,7 @@ class StepWork:
             "wait": _WAIT_FOR_LOGS if running else _WAIT,
             "observe": self._observer is not None,
         }
-        answer: Mapping[str, Any] = self._connection.ask("POST", f"{self._path}/work", body=body)
+        answer: Mapping[str, Any] = self._place.connection.ask("POST", f"{self._path}/work", body=body, reads=True)
         return answer
 
     def _new_logs(self) -> list[dict[str, Any]]:
@@ -177,7 +196,7 @@ class StepWork:
 
     def _take(self, answer: Mapping[str, Any]) -> None:
         """Do what the server says."""
-        runner = self._find_runner(answer["runner"])
+        runner = self._workshop.runner(answer["runner"])
         for task_id in answer["cancel"]:
             with self._changed:
                 self._running.discard(task_id)
@@ -226,7 +245,7 @@ class StepWork:
         with self._changed:
             self._over = True
             self._changed.notify_all()
-        self._lender.wake()
+        self._workshop.lender.wake()
 
     def _localised(self, task: Task) -> Task:
         """A task as it can be carried out on this machine."""
@@ -237,7 +256,7 @@ class StepWork:
                 self._described, self._components = described, {**described, "artifact_store": reachable}
                 self._defer()
             components = self._components
-        context = {**task.context, "home": str(self._home), "db_url": "", "components": components}
+        context = {**task.context, "home": str(self._workshop.home), "db_url": "", "components": components}
         return replace(task, context=context)
 
     def _defer(self) -> None:
@@ -254,11 +273,7 @@ class StepWork:
             "name": store["name"],
             "implementation": "tiphys.client.artifact_store:ServerArtifactStore",
             "config_class": "",
-            "config": {
-                "url": self._connection.url,
-                "workspace": self._run.workspace,
-                "kept": str(self._home / "kept"),
-            },
+            "config": self._workshop.store(self._place, store["name"]),
         }
 
 

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from tiphys.cli.session import backend
+from tiphys.cli.session import local_backend
 
 #: Where the process that started this one waits to hear that the workflow is taken up.
 _READY = 3
@@ -21,4 +21,4 @@ def carry(uids: tuple[str, ...]) -> None:
         os.write(_READY, b"1")
         os.close(_READY)
 
-    backend().workflows.carry_out(uids, ready)
+    local_backend().workflows.carry_out(uids, ready)

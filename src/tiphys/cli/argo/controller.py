@@ -11,10 +11,8 @@ from datetime import timedelta
 import click
 
 from tiphys.cli.lazy import Command
-from tiphys.cli.session import backend, close_backend
+from tiphys.cli.session import close_backend, local_backend
 from tiphys.controller.caretaker import Caretaker
-from tiphys.errors import UsageError
-from tiphys.services.backend import LocalBackend
 
 _log = logging.getLogger("tiphys.controller")
 
@@ -33,12 +31,10 @@ LOOK_BACK = timedelta(minutes=1)
 def controller(once: bool) -> None:
     """Run schedules, take up workflows whose process died, and clean up, in all namespaces.
 
-    Workflows are carried out by this process. When it ends, those that are not finished wait for the next one. Several
-    controllers may run at once.
+    It works on the database of this machine, also after `tiphys login`. Workflows are carried out by this process. When
+    it ends, those that are not finished wait for the next one. Several controllers may run at once.
     """
-    service = backend()
-    if not isinstance(service, LocalBackend):
-        raise UsageError("The controller works on a database, not through a server.")
+    service = local_backend()
     handler = telling()
     try:
         caretaker = Caretaker(service, look_back=LOOK_BACK if once else timedelta(0))

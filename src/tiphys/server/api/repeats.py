@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tiphys.ports.wire import REQUEST_HEADER
 
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
-#: Answers that are kept, and the bytes of the longest of them.
-_KEPT, _LONGEST = 2048, 262_144
+#: Answers that are kept, and the bytes of the longest of them and of all.
+_KEPT, _LONGEST, _ALL = 4096, 262_144, 16_777_216
 
 
 @dataclass(slots=True)
@@ -27,6 +27,7 @@ class _Answer:
 
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     messages: list[Message] = field(default_factory=list)
+    size: int = 0
 
 
 class Repeats:
@@ -35,6 +36,7 @@ class Repeats:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._answers: OrderedDict[tuple[str, ...], _Answer] = OrderedDict()
+        self._size = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -72,10 +74,16 @@ class Repeats:
         try:
             await self._app(scope, receive, note)
             if keep:
-                made.messages = messages
+                made.messages, made.size = messages, size
+                self._size += size
         finally:
             if not made.messages:
                 self._answers.pop(key, None)
             made.ready.set()
-            while len(self._answers) > _KEPT:
-                self._answers.popitem(last=False)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let the oldest answers go; those that are still being made count for nothing."""
+        while len(self._answers) > _KEPT or self._size > _ALL:
+            _, oldest = self._answers.popitem(last=False)
+            self._size -= oldest.size
