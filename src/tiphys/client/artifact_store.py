@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import base64
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,7 @@ from tiphys.plugins.loading import load
 from tiphys.ports.artifact_store import ArtifactStore, StoredTree
 from tiphys.ports.component import StackComponent
 from tiphys.ports.wire import API
-from tiphys.sdk.packed_trees import CHUNK, PackedTree, unpack
-
-#: Bytes up to which a tree travels with the report of the step that made it.
-_SMALL = 64 * 1024
+from tiphys.sdk.packed_trees import CHUNK, SMALL, PackedTree, unpack
 
 _connections: dict[str, Connection] = {}
 
@@ -48,7 +45,8 @@ class ServerArtifactStore(StackComponent, ArtifactStore):
 
     Args:
         name: As registered there.
-        config: {url, workspace, kept}: the server, the workspace, and the folder of what is kept on this machine.
+        config: {url, workspace, kept, later}: the server, the workspace, the folder of what is kept on this machine,
+            and whether what is stored is sent later, by whoever reports the step that stored it.
     """
 
     def __init__(self, *, name: str, config: Mapping[str, Any]) -> None:
@@ -60,9 +58,7 @@ class ServerArtifactStore(StackComponent, ArtifactStore):
         self._kept: ArtifactStore = load("tiphys.integrations.local.artifact_store:LocalArtifactStore")(
             name=name, config=settings
         )
-        self._lock = threading.Lock()
-        self._deferring = 0
-        self._deferred: list[tuple[str, bytes]] = []
+        self._later = bool(config.get("later"))
 
     def staging(self) -> AbstractContextManager[Path]:
         """A fresh folder on this machine."""
@@ -70,40 +66,29 @@ class ServerArtifactStore(StackComponent, ArtifactStore):
 
     def commit(self, folder: Path) -> StoredTree:
         """Keep the files here, and send them: also those that the server has, which it may be about to remove."""
-        tree = self._kept.commit(folder)
-        with self._kept.open_tree(tree.digest, verify=False) as files:
-            self._connection.send("PUT", self._tree(tree.digest), content=PackedTree(files))
-        return StoredTree(tree.digest, tree.size, self.uri(tree.digest))
+        return self._stored(self._kept.commit(folder))
 
     def commit_bytes(self, name: str, data: bytes) -> StoredTree:
-        """Keep one small file here, and send it: at once, or with the next report."""
-        tree = self._kept.commit_bytes(name, data)
-        with self._lock:
-            deferred = self._deferring > 0 and len(data) <= _SMALL
-            if deferred:
-                self._deferred.append((name, data))
-        if not deferred:
-            self._connection.send("PUT", f"{self._path}/files/{name}", content=data)
+        """Keep one small file here, and send it."""
+        return self._stored(self._kept.commit_bytes(name, data))
+
+    def _stored(self, tree: StoredTree) -> StoredTree:
+        if not self._later:
+            self.send(tree.digest)
         return StoredTree(tree.digest, tree.size, self.uri(tree.digest))
 
-    @contextmanager
-    def deferring(self) -> Iterator[None]:
-        """Within, small trees wait for `take_deferred`."""
-        with self._lock:
-            self._deferring += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._deferring -= 1
+    def send(self, digest: str) -> None:
+        """Send what is kept here."""
+        with self._kept.open_tree(digest, verify=False) as files:
+            self._connection.send("PUT", self._tree(digest), content=PackedTree(files))
 
-    def take_deferred(self) -> list[dict[str, str]]:
-        """Small trees that wait, as JSON; they do not wait any more."""
-        with self._lock:
-            taken, self._deferred = self._deferred, []
-        return [
-            {"store": self.name, "name": name, "data": base64.b64encode(data).decode("ascii")} for name, data in taken
-        ]
+    def packed(self, digest: str) -> str | None:
+        """A tree that is kept here as it travels within a report, if it is small enough: its tar in base64."""
+        with self._kept.open_tree(digest, verify=False) as files:
+            found = list(islice(files.iterdir(), 2))
+            if len(found) > 1 or found[0].is_dir() or found[0].stat().st_size > SMALL:
+                return None
+            return base64.b64encode(b"".join(PackedTree(files))).decode("ascii")
 
     def exists(self, digest: str) -> bool:
         """Whether the server has the tree."""

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +21,7 @@ from tiphys.client.place import Place, segment
 from tiphys.engine.events import TaskFinished, TaskProgressed, TaskReady
 from tiphys.ports.backend import Observer
 from tiphys.ports.runner import Runner, Task
+from tiphys.ports.step_result import StepResult
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.sdk.components import components_of
 from tiphys.sdk.logs import path_of
@@ -83,6 +83,17 @@ class Workshop:
         return {"url": place.connection.url, "workspace": place.workspace, "kept": str(self.home / "kept" / name)}
 
 
+@dataclass(slots=True)
+class _End:
+    """The end of a task."""
+
+    #: The report as it travels.
+    text: str
+    result: object
+    #: Small trees that travel with it.
+    blobs: list[dict[str, str]] = field(default_factory=list)
+
+
 class StepWork:
     """The steps of one run.
 
@@ -103,15 +114,16 @@ class StepWork:
         self._changed = threading.Condition()
         self._running: set[str] = set()
         #: Ends to be sent.
-        self._outbox: list[str] = []
+        self._outbox: list[_End] = []
         #: All ends of this run, for a server that lost them.
-        self._ends: dict[str, str] = {}
+        self._ends: dict[str, _End] = {}
         #: How many requests are on their way.
         self._asking = 0
         self._over = False
         self._error: BaseException | None = None
         self._stores: dict[str, ServerArtifactStore] = {}
-        self._deferring = ExitStack()
+        #: Name of the store that logs are in.
+        self._log_store = ""
         #: Running task → its live log, and how many bytes of it were sent.
         self._logs: dict[str, tuple[Path, int]] = {}
         #: Components as the server describes them, and as they are reached from here.
@@ -140,7 +152,6 @@ class StepWork:
             raise
         finally:
             self._end()
-            self._deferring.close()
         if self._error is not None:
             raise self._error
 
@@ -159,6 +170,8 @@ class StepWork:
                     finished, self._outbox = self._outbox, []
                     running = sorted(self._running)
                     self._asking += 1
+                for end in finished:
+                    self._send_data(end)
                 self._take(self._exchange(running, finished))
                 with self._changed:
                     self._asking -= 1
@@ -167,18 +180,30 @@ class StepWork:
             self._error = self._error or error
             self._end()
 
-    def _exchange(self, running: list[str], finished: list[str]) -> Mapping[str, Any]:
+    def _exchange(self, running: list[str], finished: list[_End]) -> Mapping[str, Any]:
         body = {
             "session": self._session,
             "running": running,
-            "blobs": [blob for store in self._stores.values() for blob in store.take_deferred()] if finished else [],
+            "blobs": [blob for end in finished for blob in end.blobs],
             "logs": self._new_logs(),
-            "finished": [json.loads(text) for text in finished],
+            "finished": [json.loads(end.text) for end in finished],
             "wait": _WAIT_FOR_LOGS if running else _WAIT,
             "observe": self._observer is not None,
         }
         answer: Mapping[str, Any] = self._place.connection.ask("POST", f"{self._path}/work", body=body, reads=True)
         return answer
+
+    def _send_data(self, end: _End) -> None:
+        """See to it that the server has what a step stored before it is told of the step's end."""
+        for name, digest in _stored_by(end.result, self._log_store):
+            store = self._stores.get(name)
+            if store is None:
+                continue
+            packed = store.packed(digest)
+            if packed is None:
+                store.send(digest)
+            else:
+                end.blobs.append({"store": name, "digest": digest, "data": packed})
 
     def _new_logs(self) -> list[dict[str, Any]]:
         """What the running steps have logged since it was sent last."""
@@ -237,8 +262,8 @@ class StepWork:
                 return  # it was cancelled
             self._running.discard(event.task_id)
             self._logs.pop(event.task_id, None)
-            self._ends[event.task_id] = text
-            self._outbox.append(text)
+            self._ends[event.task_id] = end = _End(text, event.details)
+            self._outbox.append(end)
             self._changed.notify_all()
 
     def _end(self) -> None:
@@ -254,17 +279,13 @@ class StepWork:
             if described != self._described:
                 reachable = [self._reachable(store) for store in described.get("artifact_store", ())]
                 self._described, self._components = described, {**described, "artifact_store": reachable}
-                self._defer()
+                for name, store in components_of({"components": self._components}).stores:
+                    if isinstance(store, ServerArtifactStore):
+                        self._stores[name] = store
+                self._log_store = str(described["artifact_store"][0]["name"])
             components = self._components
         context = {**task.context, "home": str(self._workshop.home), "db_url": "", "components": components}
         return replace(task, context=context)
-
-    def _defer(self) -> None:
-        """Have small data of the steps travel with their reports."""
-        for name, store in components_of({"components": self._components}).stores:
-            if isinstance(store, ServerArtifactStore) and name not in self._stores:
-                self._stores[name] = store
-                self._deferring.enter_context(store.deferring())
 
     def _reachable(self, store: Mapping[str, Any]) -> Mapping[str, Any]:
         if store["implementation"] != _ON_ITS_DISK:
@@ -273,8 +294,20 @@ class StepWork:
             "name": store["name"],
             "implementation": "tiphys.client.artifact_store:ServerArtifactStore",
             "config_class": "",
-            "config": self._workshop.store(self._place, store["name"]),
+            "config": {**self._workshop.store(self._place, store["name"]), "later": True},
         }
+
+
+def _stored_by(result: object, log_store: str) -> Iterator[tuple[str, str]]:
+    """(artifact store, digest) of all that a step stored."""
+    if not isinstance(result, StepResult):
+        return
+    if result.log_digest is not None:
+        yield log_store, result.log_digest
+    for version in (*result.outputs, *result.inputs):
+        yield version.store, version.ref.digest
+        for picture in version.visualizations.values():
+            yield version.store, picture["digest"]
 
 
 def _whole_lines(path: Path, start: int) -> bytes:

@@ -12,6 +12,8 @@ from tiphys.errors import UsageError
 
 #: Bytes that are read at once.
 CHUNK = 1 << 20
+#: Bytes of a file that may be held in memory.
+SMALL = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +54,16 @@ def unpack(packed: IO[bytes], folder: Path) -> None:
                 archive.extract(entry, folder, filter="data")
     except tarfile.TarError as error:
         raise UsageError(f"This is no packed tree: {error}.") from error
+
+
+def only_file(packed: IO[bytes]) -> tuple[str, bytes] | None:
+    """Name and content of the one small file that a tar holds; None if it holds something else."""
+    try:
+        with tarfile.open(fileobj=packed, mode="r:") as archive:
+            entry = archive.next()
+            if entry is None or not entry.isreg() or entry.size > SMALL or "/" in entry.name or archive.next():
+                return None
+            file = archive.extractfile(entry)
+            return None if file is None else (entry.name, file.read())
+    except tarfile.TarError:
+        return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Any
 
 from fastapi import Depends
@@ -15,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from tiphys.errors import ArtifactMissingError, UsageError
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.records.stacks import ComponentType
-from tiphys.sdk.packed_trees import PackedTree, unpack
+from tiphys.sdk.packed_trees import PackedTree, only_file, unpack
 from tiphys.server.api.here import Here, of_workspace
 from tiphys.server.auth.permissions import Action, needs
 from tiphys.services.artifacts import as_artifact_store
@@ -61,24 +60,25 @@ async def put_tree(request: Request, backend: Here, store: str, digest: str) -> 
     with tempfile.TemporaryFile() as packed:
         async for chunk in request.stream():
             await run_in_threadpool(packed.write, chunk)
-        size = await run_in_threadpool(_commit, target, packed, digest)
+        size = await run_in_threadpool(commit, target, packed, digest)
     return {"digest": digest, "size": size}
 
 
-def _commit(store: ArtifactStore, packed: IO[bytes], digest: str) -> int:
+def commit(store: ArtifactStore, packed: IO[bytes], digest: str) -> int:
+    """Store the files of a tar that is said to have a digest; returns their bytes.
+
+    Raises:
+        UsageError: it is no tar, or has another digest.
+    """
     packed.seek(0)
-    with store.staging() as folder:
-        unpack(packed, Path(folder))
-        tree = store.commit(folder)
+    alone = only_file(packed)
+    if alone is not None:
+        tree = store.commit_bytes(*alone)
+    else:
+        packed.seek(0)
+        with store.staging() as folder:
+            unpack(packed, folder)
+            tree = store.commit(folder)
     if tree.digest != digest:
         raise UsageError(f"What was sent has the digest {tree.digest}, not {digest}.")
     return tree.size
-
-
-@router.put(f"{_STORE}/files/{{name}}", dependencies=_WRITE)
-async def put_file(request: Request, backend: Here, store: str, name: str) -> dict[str, Any]:
-    """Store a tree of one file."""
-    data = await request.body()
-    target = await run_in_threadpool(_store, backend, store)
-    tree = await run_in_threadpool(target.commit_bytes, name, data)
-    return {"digest": tree.digest, "size": tree.size}

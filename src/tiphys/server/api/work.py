@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from tiphys.records.workflows import WorkflowSummary
 from tiphys.sdk.logs import path_of
 from tiphys.sdk.wire import finished_from_text, node_to_json, task_to_json
 from tiphys.server.api.answers import answer
+from tiphys.server.api.artifact_data import commit
 from tiphys.server.api.here import Here, of_workspace
 from tiphys.server.auth.permissions import Action, needs
 from tiphys.services.artifacts import as_artifact_store
@@ -37,11 +39,11 @@ _NODES_WAIT = 0.25
 
 
 class Blob(BaseModel):
-    """A small file that a step stored."""
+    """A small tree that a step stored."""
 
     store: str
-    name: str
-    #: Base64.
+    digest: str
+    #: Its tar (`sdk.packed_trees`) in base64.
     data: str
 
 
@@ -140,9 +142,10 @@ def _prepare(backend: LocalBackend | WorkspaceBackend, run_id: str, told: WorkRe
     for blob in told.blobs:
         store = as_artifact_store(backend.stacks.component(ComponentType.ARTIFACT_STORE, blob.store))
         try:
-            store.commit_bytes(blob.name, base64.b64decode(blob.data, validate=True))
+            packed = io.BytesIO(base64.b64decode(blob.data, validate=True))
         except ValueError as error:
-            raise UsageError(f"The data of '{blob.name}' is not base64.") from error
+            raise UsageError(f"The data of '{blob.digest}' is not base64.") from error
+        commit(store, packed, blob.digest)
     return run, row
 
 
