@@ -52,6 +52,7 @@ def test_25_run_names() -> None:
         p.with_options(run_name="twice")()
 
 
+@pytest.mark.own_disk
 def test_26_the_same_script_on_another_stack(tmp_path: Path) -> None:
     p()
     stacks = Client().backend.stacks

@@ -50,6 +50,7 @@ def files_of(uri: str) -> list[Path]:
     return [path for path in (Path(uri), *Path(uri).rglob("*")) if path.is_file()]
 
 
+@pytest.mark.own_disk
 @pytest.mark.parametrize("kind", VALUES)
 def test_changed_data_is_not_loaded(kind: str, tmp_path: Path) -> None:
     version = save_artifact(VALUES[kind](), "thing")
@@ -69,6 +70,7 @@ def test_changed_data_is_not_loaded(kind: str, tmp_path: Path) -> None:
     assert not touched.exists()
 
 
+@pytest.mark.own_disk
 @pytest.mark.parametrize("runner", ["inline", "process"])
 def test_a_step_is_not_given_changed_data(tmp_path: Path, runner: str) -> None:
     version = save_artifact(Custom(3), "thing")
@@ -90,6 +92,7 @@ def test_a_step_is_not_given_changed_data(tmp_path: Path, runner: str) -> None:
     assert not touched.exists()
 
 
+@pytest.mark.own_disk
 def test_deleted_data_is_said_to_be_gone() -> None:
     version = save_artifact([1, 2], "thing")
     Path(version.uri).unlink()
@@ -108,6 +111,7 @@ def test_deleted_data_is_said_to_be_gone() -> None:
         p()
 
 
+@pytest.mark.own_disk
 def test_a_deleted_artifact_is_no_cache_hit() -> None:
     @step
     def make() -> dict[str, int]:

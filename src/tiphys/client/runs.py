@@ -11,6 +11,7 @@ from tiphys._util.ids import new_id
 from tiphys.client.artifact_store import ServerArtifactStore
 from tiphys.client.place import Place, segment
 from tiphys.client.run_records import RunReader
+from tiphys.client.sessions import dead_sessions, forget_sessions
 from tiphys.client.steps import StepWork, Workshop
 from tiphys.errors import ConflictError
 from tiphys.ports.backend import Observer, RunRequest
@@ -43,6 +44,10 @@ class ClientRuns(RunReader):
         """
         if request.remote:
             request = replace(request, code=self._send_code(request))
+        dead = dead_sessions(self._workshop.home)
+        if dead:
+            self._place.write("/sessions/dead", {"sessions": dead})
+            forget_sessions(self._workshop.home, dead)
         # A request that names its run may be made twice.
         return self._place.post(Run, "/runs", replace(request, id=request.id or new_id()))
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from tiphys._util.ids import new_id
 from tiphys.client.artifact_store import ServerArtifactStore
 from tiphys.client.place import Place, segment
+from tiphys.client.sessions import session
 from tiphys.engine.events import TaskFinished, TaskProgressed, TaskReady
 from tiphys.ports.backend import Observer
 from tiphys.ports.runner import Runner, Task
@@ -110,7 +110,7 @@ class StepWork:
         self._run = run
         self._workshop = workshop
         self._observer = observer
-        self._session = new_id()
+        self._session = ""
         self._changed = threading.Condition()
         self._running: set[str] = set()
         #: Ends to be sent.
@@ -137,6 +137,10 @@ class StepWork:
             TiphysError: the server refused, or stayed away for too long.
             KeyboardInterrupt: after the run was asked to end.
         """
+        with session(self._workshop.home) as self._session:
+            self._carry_out()
+
+    def _carry_out(self) -> None:
         threads = [
             threading.Thread(target=self._converse, name=f"tiphys-client-{number}", daemon=True)
             for number in range(_THREADS)

@@ -18,7 +18,7 @@ from typing import Any
 
 from tiphys.errors import DefinitionError, UsageError
 from tiphys.sdk.components import Components
-from tiphys.sdk.registry import accept, portable
+from tiphys.sdk.registry import accept, portable, resolve
 
 #: Bytes of a project's files at most.
 MOST = 50_000_000
@@ -42,24 +42,35 @@ def pack_code(bodies: Iterable[Mapping[str, Any]], into: Path) -> None:
         DefinitionError: the project is too large.
         NotFoundError: a step's function is neither importable nor alive in this process.
     """
-    start = Path.cwd()
-    root = project_root(start)
+    references = list(dict.fromkeys(reference for body in bodies for reference in _references(body)))
+    here = Path.cwd().resolve()
+    root = project_root(_folder_of(references) or here)
     _copy(root, into / _FILES)
     payloads: list[dict[str, str]] = []
     (into / _PAYLOADS).mkdir()
-    for source, digest in dict.fromkeys(reference for body in bodies for reference in _references(body)):
+    for source, digest in references:
         payload = portable(source, digest)
         if payload is not None:
             (into / _PAYLOADS / str(len(payloads))).write_bytes(payload)
             payloads.append({"source": source, "digest": digest})
-    inside = [Path(entry or start).resolve() for entry in sys.path]
+    inside = [Path(entry or here).resolve() for entry in sys.path]
     description = {
         "path": [found.relative_to(root).as_posix() for found in inside if found.is_relative_to(root)],
-        "folder": start.relative_to(root).as_posix(),
+        "folder": here.relative_to(root).as_posix() if here.is_relative_to(root) else ".",
         "payloads": payloads,
         "python": _python(),
     }
     (into / _DESCRIPTION).write_text(json.dumps(description))
+
+
+def _folder_of(references: Iterable[tuple[str, str]]) -> Path | None:
+    """Where the first function that stands in a file does."""
+    for source, digest in references:
+        code = getattr(resolve(source, digest), "__code__", None)
+        path = Path(code.co_filename) if code is not None else None
+        if path is not None and path.is_file():
+            return path.resolve().parent
+    return None
 
 
 def project_root(start: Path) -> Path:

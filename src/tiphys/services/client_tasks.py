@@ -45,6 +45,7 @@ class Offer:
 class _Seat:
     """Who carries out the tasks of one workflow."""
 
+    #: Empty while a client is only expected.
     session: str
     #: When it was heard of last; monotonic seconds.
     heard: float
@@ -123,6 +124,15 @@ class ClientTasks(Runner):
             seat = self._seats.get(uid)
             return seat is not None and self._is_present(seat)
 
+    def reserve(self, uid: str) -> bool:
+        """Expect a client to carry out the tasks of a workflow, soon; False if one does or is expected already."""
+        with self._lock:
+            seat = self._seats.get(uid)
+            if seat is not None and self._is_present(seat):
+                return False
+            self._seats[uid] = _Seat("", self._now(), observes=False)
+            return True
+
     def sit_down(self, uid: str, session: str, *, observes: bool) -> bool:
         """Carry out the tasks of a workflow from now on. True if that is new.
 
@@ -139,7 +149,7 @@ class ClientTasks(Runner):
             if seat is not None and seat.session == session:
                 seat.heard = self._now()
                 return False
-            if seat is not None and self._is_present(seat):
+            if seat is not None and seat.session and self._is_present(seat):
                 raise ConflictError("Another process carries out the steps of this run.")
             self._forget_the_silent()
             self._seats[uid] = _Seat(session, self._now(), observes)
@@ -206,6 +216,13 @@ class ClientTasks(Runner):
         """Whether nodes changed."""
         with self._lock:
             return bool(self._seats[uid].nodes)
+
+    def bury(self, sessions: Collection[str]) -> None:
+        """Expect nothing more from clients whose processes died."""
+        with self._lock:
+            for uid in [uid for uid, seat in self._seats.items() if seat.session in sessions]:
+                self._wake(uid)
+                self._seats.pop(uid).wake = None
 
     def leave(self, uid: str) -> None:
         """Forget the client of a workflow that has ended, or that it gave up."""

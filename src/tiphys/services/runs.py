@@ -99,6 +99,8 @@ class RunService(Runs):
                 now=now,
             )
             run = submission.create(host.owner)
+            if request.by_client:  # before anybody can see that nobody attends to it yet
+                self._clients.reserve(run.workflow_uid)
         host.start(run.workflow_uid)
         return run
 
@@ -173,11 +175,12 @@ class RunService(Runs):
 
     def _take_up(self, run: Run) -> bool:
         """Have this process's engine go on with a run; False if somebody works on it."""
-        if self._host().resume(run.workflow_uid):
-            return True
+        taken = self._host().resume(run.workflow_uid)
         with self._store.reader() as reader:
-            row = reader.get(WorkflowRow, run.workflow_uid)
-        return row is not None and row.finished_at is None and _is_by_client(row) and not self._is_attended(row)
+            row = reader.get(WorkflowSummary, run.workflow_uid)
+        if row is not None and row.finished_at is None and _is_by_client(row):
+            return self._clients.reserve(row.id)
+        return taken
 
     def _created(self, run_id: str | None) -> Run | None:
         """The run that an earlier request with the same id made."""
@@ -288,7 +291,7 @@ _RESUMABLE = tuple(
 )
 
 
-def _is_by_client(row: WorkflowRow) -> bool:
+def _is_by_client(row: WorkflowSummary) -> bool:
     return row.runner.startswith(f"{ClientTasks.name}-")
 
 

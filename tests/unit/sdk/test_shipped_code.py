@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tiphys.errors import DefinitionError, UsageError
-from tiphys.sdk import shipped_code
+from tiphys.sdk import registry, shipped_code
 from tiphys.sdk.registry import remember, resolve
 from tiphys.sdk.shipped_code import enter, pack_code, project_root
 
@@ -40,6 +40,8 @@ def project(tmp_path, monkeypatch):
     (root / "venv").mkdir()
     (root / "venv" / "big").write_text("not sent")
     monkeypatch.chdir(root)
+    monkeypatch.setattr(registry, "_live", {})
+    monkeypatch.delitem(sys.modules, "shipped_one", raising=False)
     monkeypatch.syspath_prepend(str(root / "src"))
     return root
 
@@ -53,6 +55,12 @@ def packed(tmp_path):
 
 def names(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def made_in_a_cell(text, name):
+    scope = {"__name__": "__main__"}
+    exec(compile(text, "<cell>", "exec"), scope)
+    return scope[name]
 
 
 def body(source, digest="", **hooks):
@@ -77,11 +85,7 @@ def test_with_git_what_it_ignores_stays(project, packed):
 
 
 def test_functions_that_no_import_finds_travel_as_payloads(project, packed, tmp_path, monkeypatch):
-    offset = 5
-
-    def added(x):
-        return x + offset
-
+    added = made_in_a_cell("offset = 5\ndef added(x):\n    return x + offset\n", "added")
     remember("__main__:added", "d1", added)
     pack_code([body("__main__:added", "d1"), body("__main__:added", "d1")], packed)
     assert names(packed / "payloads") == ["0"]
@@ -104,7 +108,7 @@ def test_there_it_is_imported_and_finds_its_files(project, packed, tmp_path, mon
 
 
 def test_payloads_of_another_python_are_refused(project, packed, tmp_path, monkeypatch):
-    remember("__main__:other", "", lambda: 1)
+    remember("__main__:other", "", made_in_a_cell("def other():\n    return 1\n", "other"))
     pack_code([body("__main__:other")], packed)
     description = json.loads((packed / "code.json").read_text())
     (packed / "code.json").write_text(json.dumps({**description, "python": "2.7"}))

@@ -170,3 +170,25 @@ def test_clients_that_never_came_back_are_forgotten(tasks, clock, reports):
     assert not tasks.is_attended("wf")
     assert "wf" not in tasks._seats
     assert "wf" not in tasks._open
+
+
+def test_the_run_of_a_dead_process_is_free_at_once(tasks):
+    sit(tasks, "one")
+    with tasks.waiting("wf", lambda: None):
+        tasks.bury(["another"])
+        assert tasks.is_attended("wf")
+        tasks.bury(["one"])
+        assert not tasks.is_attended("wf")
+    tasks.bury(["one"])
+    assert sit(tasks, "two")
+
+
+def test_a_run_that_was_just_submitted_is_its_clients(tasks, clock):
+    assert tasks.reserve("wf")
+    assert tasks.is_attended("wf")
+    assert not tasks.reserve("wf")
+    assert sit(tasks, "one")
+    assert not tasks.reserve("wf")
+    clock.time += SILENCE + 1
+    assert tasks.reserve("wf")
+    assert sit(tasks, "two")

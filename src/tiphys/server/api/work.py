@@ -23,7 +23,7 @@ from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowSummary
 from tiphys.sdk.logs import path_of
 from tiphys.sdk.wire import finished_from_text, node_to_json, task_to_json
-from tiphys.server.api.answers import answer
+from tiphys.server.api.answers import answer, nothing
 from tiphys.server.api.artifact_data import commit
 from tiphys.server.api.here import Here, of_workspace
 from tiphys.server.auth.permissions import Action, needs
@@ -202,3 +202,16 @@ async def _offer(clients: ClientTasks, uid: str, told: WorkRequest) -> Offer:
 def resume(backend: Here, run_id: str) -> Response:
     """Have an unfinished run go on that nobody works on; its steps wait for whoever asked."""
     return answer(backend.runs.resume(run_id))
+
+
+class Sessions(BaseModel):
+    """Processes of clients, by the names that they gave themselves."""
+
+    sessions: list[str]
+
+
+@router.post("/sessions/dead", status_code=204, dependencies=_WRITE)
+def bury_sessions(backend: Here, gone: Sessions) -> Response:
+    """Tell that processes which carried out steps have died: others may take their runs up at once."""
+    backend.clients.bury(gone.sessions)
+    return nothing()
