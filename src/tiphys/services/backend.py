@@ -130,6 +130,7 @@ class WorkspaceBackend(Backend):
     """
 
     runs: RunService
+    artifacts: ArtifactService
     stacks: StackService
 
     def __init__(
