@@ -15,6 +15,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TIPHYS_PROGRESS", "off")
     monkeypatch.delenv("TIPHYS_DB_URL", raising=False)
     monkeypatch.delenv("TIPHYS_DEBUG", raising=False)
+    for name in ("TIPHYS_URL", "TIPHYS_API_KEY", "TIPHYS_WORKSPACE", "TIPHYS_CA"):
+        monkeypatch.delenv(name, raising=False)
     for name in ("KUBECONFIG", "TIPHYS_KUBECONFIG", "TIPHYS_KUBE_CONTEXT", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
     yield folder

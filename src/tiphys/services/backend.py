@@ -135,6 +135,7 @@ class WorkspaceBackend(Backend):
     """
 
     runs: RunService
+    artifacts: ArtifactService
     stacks: StackService
 
     def __init__(
