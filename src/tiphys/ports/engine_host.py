@@ -22,6 +22,9 @@ class EngineHost(ABC):
     def start(self, uid: str) -> None:
         """Begin with a workflow that was just stored; returns at once."""
 
+    def serve(self) -> None:
+        """Look for workflows that nobody carries out, and carry them out, until `close`; a host may decline."""
+
     @abstractmethod
     def resume(self, uid: str) -> bool:
         """Take up an unfinished workflow whose owner is dead; False if there is nothing to take up."""

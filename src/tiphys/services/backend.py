@@ -49,7 +49,7 @@ class LocalBackend(Backend):
         self.labels = LabelService(store, workspace=workspace)
         self.models = ModelService(store, workspace=workspace)
         self.stacks = StackService(store, home=home, workspace=workspace)
-        self.artifacts = ArtifactService(store, self.stacks, is_alive=self._is_alive, workspace=workspace)
+        self.artifacts = ArtifactService(store, self.stacks, is_alive=self.is_alive, workspace=workspace)
         self.runs = RunService(store, self.stacks, host=self._connected, home=home, workspace=workspace)
 
     # What Python pipelines do not need is imported when it is first asked for: it reads YAML and knows all languages.
@@ -69,7 +69,7 @@ class LocalBackend(Backend):
             self.store,
             self.stacks,
             host=self._connected,
-            is_alive=self._is_alive,
+            is_alive=self.is_alive,
             home=self.home,
             db_url=self.db_url,
             namespace=self.workspace,
@@ -79,6 +79,10 @@ class LocalBackend(Backend):
     def connect(self, host: EngineHost) -> None:
         """Have runs carried out by `host` from now on."""
         self._host = host
+
+    def serve(self) -> None:
+        """Carry out what nobody carries out, from now on."""
+        self._connected().serve()
 
     def find(self, query: Query[R]) -> list[R]:
         """Records that obey the query."""
@@ -90,14 +94,15 @@ class LocalBackend(Backend):
         with self.store.reader() as reader:
             return reader.count(query)
 
+    def is_alive(self, owner: str) -> bool:
+        """Whether the process that `WorkflowRow.owner` names still works, as far as this one can tell."""
+        return self._host is None or self._host.is_alive(owner)
+
     def close(self) -> None:
         """End the host's work and give connections back."""
         if self._host is not None:
             self._host.close()
         self.store.close()
-
-    def _is_alive(self, owner: str) -> bool:
-        return self._host is None or self._host.is_alive(owner)
 
     def _connected(self) -> EngineHost:
         if self._host is None:
