@@ -5,9 +5,13 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.contract.conftest import postgres, postgres_template, postgres_url
 from tests.integration.replicas import Fleet, fleet
+
+from tiphys.records.queue import limit_key
+from tiphys.services.queue import set_queue_limit
 
 __all__ = ["postgres", "postgres_template", "postgres_url"]
 
@@ -73,3 +77,25 @@ def test_a_replica_that_ends_gives_its_workflows_back_at_once(postgres_url: str,
         print(f"taken up {took:.1f} s after the end")
         found.wait_for_all()
         all_succeeded(found, COUNT)
+
+
+def test_what_waits_in_the_queue_begins_as_places_become_free_on_another_replica_too(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    with fleet(postgres_url, tmp_path / "f") as found:
+        first, second = found.start(), found.start()
+        set_queue_limit(found.store, limit_key(workspace="w"), 3)
+        found.submit(first, 9, seconds=0.5)
+        found.submit(second, 2, seconds=0.1, namespace="v")
+        waits = [row for row in found.rows() if not row.owner and row.finished_at is None]
+        assert waits
+        with httpx2.Client(base_url=first.url) as client:
+            status = client.get(f"/api/v1/workflows/w/{waits[-1].name}").raise_for_status().json()["status"]
+        first.end()
+        most = 0
+        while any(row.finished_at is None for row in found.rows()):
+            most = max(most, sum(row.owner != "" and row.workspace == "w" for row in found.rows()))
+        all_succeeded(found, 11)
+    assert status["phase"] == "Pending"
+    assert status["message"] == "Waiting in the queue: at most 3 workflows of the workspace 'w' run at once."
+    assert most == 3

@@ -16,7 +16,7 @@ from tiphys.ports.clock import SystemClock
 from tiphys.records.base import Query
 from tiphys.records.workflows import UNFINISHED, WorkflowSummary
 from tiphys.services.backend import LocalBackend
-from tiphys.services.workflows.abandoned import abandoned
+from tiphys.services.workflows.abandoned import abandoned, waiting
 
 _log = logging.getLogger("tiphys.controller")
 
@@ -71,10 +71,12 @@ class Caretaker:
         return self._backend.find(Query.of(WorkflowSummary, finished_at=None, owner=this_process()))
 
     def abandoned(self) -> list[WorkflowSummary]:
-        """Unfinished workflows that nobody carries out, but for pipelines: their next call takes them up."""
+        """Unfinished workflows that wait or that nobody carries out; not pipelines, which their next call takes up."""
         with self._backend.store.reader() as reader:
             unfinished = reader.find(Query.of(WorkflowSummary, phase=UNFINISHED, order="id"))
-            return abandoned(reader, unfinished, self._backend.is_alive)
+            waits = waiting(reader, unfinished)
+            found = {row.id for row in abandoned(reader, unfinished, self._backend.is_alive)}
+            return [row for row in unfinished if row.id in found or row.id in waits]
 
     def _take_up(self, rows: Sequence[WorkflowSummary]) -> None:
         """Carry abandoned workflows on, until they have ended."""

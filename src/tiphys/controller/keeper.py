@@ -12,10 +12,12 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from tiphys.controller.leases import BEAT, Lapses, Leases
 from tiphys.controller.owner import is_alive, is_here
+from tiphys.controller.queue import claim, give_back, limits_of
 from tiphys.errors import TiphysError
 from tiphys.ports.clock import Clock
 from tiphys.ports.store import Lease, Store
-from tiphys.records.base import Query
+from tiphys.records.base import Query, Where
+from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.workflows import UNFINISHED, WorkflowSummary
 from tiphys.services.workflows.abandoned import abandoned
 
@@ -23,6 +25,8 @@ _log = logging.getLogger("tiphys.controller")
 
 #: Seconds between looks for workflows that have no owner though nobody gave them back: who was to take them died first.
 ROUND = 10.0
+#: Seconds between two looks at least, however many workflows end.
+_LEAST = 0.05
 #: Seconds that a thread has to end in.
 _PATIENCE = 5.0
 
@@ -52,6 +56,16 @@ class Keeper:
         #: Owners of whom something was left over at the last look.
         self._left_over: set[str] = set()
         self._next_round = 0.0
+        self._next_beat = 0.0
+        #: Workflows of the queue that this process would carry out though it does not serve.
+        self._expected: set[str] = set()
+        #: Whether something waited in the queue at the last look.
+        self._queue_waits = False
+        #: What the queue was like when nobody's turn had come, and until when that is taken to be so.
+        self._nobodys: tuple[object, float] = (None, 0.0)
+        #: How many processes take up what is nobody's.
+        self._serving_count = 1
+        self._wake = threading.Event()
 
     def begin(self) -> None:
         """Have a lease from now on, where leases are needed.
@@ -72,9 +86,22 @@ class Keeper:
         self._serving = True
         self.begin()
 
+    def expect(self, uid: str) -> None:
+        """Carry a workflow of the queue out when its turn comes."""
+        with self._lock:
+            self._expected.add(uid)
+        self.begin()
+        self._wake.set()
+
+    def look_soon(self) -> None:
+        """A workflow has ended: it may be another one's turn."""
+        if self._queue_waits:
+            self._wake.set()
+
     def close(self) -> None:
         """Give back what was not finished, at once, and the lease."""
         self._ending.set()
+        self._wake.set()
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is None:
@@ -84,8 +111,9 @@ class Keeper:
             return
         try:
             with self._store.transaction() as transaction:
-                for uid in sorted(transaction.owned(self._owner)):
-                    transaction.claim(uid, "", expected=self._owner)
+                uids = transaction.owned(self._owner)
+                rows = transaction.find(Query.of(WorkflowSummary, id=sorted(uids)))
+                give_back(transaction, self._owner, [row.id for row in abandoned(transaction, rows, lambda _: False)])
                 transaction.end_leases([self._owner])
         except TiphysError as error:
             _log.warning("workflows could not be given back, so others take them up later: %s", error.message)
@@ -93,10 +121,10 @@ class Keeper:
     def _run(self) -> None:
         while not self._ending.is_set():
             try:
-                if self._store.shared:
-                    self._leases.renew(serving=self._serving)
-                if self._serving:
-                    self._take_up()
+                if self._clock.elapsed() >= self._next_beat:
+                    self._next_beat = self._clock.elapsed() + BEAT
+                    self._beat()
+                self._take_turns()
             except TiphysError as error:
                 self._lapses.forget()
                 _log.warning("the metadata store failed; looking again later: %s", error.message)
@@ -104,7 +132,40 @@ class Keeper:
                 # Without this thread others would take this process for dead.
                 self._lapses.forget()
                 _log.exception("looking for workflows failed; looking again later")
-            self._ending.wait(BEAT)
+            self._wake.wait(max(_LEAST, self._next_beat - self._clock.elapsed()))
+            self._wake.clear()
+            self._ending.wait(_LEAST)
+
+    def _beat(self) -> None:
+        if self._store.shared:
+            self._leases.renew(serving=self._serving)
+        if self._serving:
+            self._take_up()
+
+    def _take_turns(self) -> None:
+        """Start those of the queue whose turn has come."""
+        with self._lock:
+            expected = frozenset(self._expected)
+        if not self._serving and not expected:
+            return
+        with self._store.reader() as reader:
+            waiting = reader.count(Query.of(QueuedWorkflow))
+            running = reader.count(Query(WorkflowSummary, (Where("owner", "", "gt"),)))
+            likeness = (waiting, running, limits_of(reader), expected)
+        self._queue_waits = waiting > 0
+        before, until = self._nobodys
+        if not waiting or (before == likeness and self._clock.elapsed() < until):
+            with self._lock:
+                self._expected -= frozenset() if waiting else expected
+            return
+        with self._store.transaction() as transaction:
+            only = None if self._serving else expected
+            taken = claim(transaction, self._owner, only=only, of=self._serving_count)
+        self._nobodys = (None if taken else likeness, self._clock.elapsed() + ROUND)
+        for each in taken:
+            self._start(each.workflow_uid)
+        with self._lock:
+            self._expected -= {each.workflow_uid for each in taken}
 
     def _take_up(self) -> None:
         """Claim what dead processes left, and start it."""
@@ -118,6 +179,7 @@ class Keeper:
                 rows += reader.find(Query.of(WorkflowSummary, phase=UNFINISHED, owner="", order="id"))
             found = abandoned(reader, rows, lambda owner: owner != "" and owner not in dead)
         serving = {self._owner, *(lease.owner for lease in leases if lease.serving and lease.holds)}
+        self._serving_count = len(serving)
         mine = share(found, sorted(serving), self._owner, left_over=self._left_over)
         self._left_over = {row.owner for row in found} if len(mine) < len(found) else set()
         for row in self._claim(mine):

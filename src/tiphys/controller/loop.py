@@ -17,11 +17,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
 
+from tiphys.controller import queue as queue_of_workflows
 from tiphys.controller.fencing import new_places
 from tiphys.controller.keeper import Keeper
 from tiphys.controller.leases import Leases
+from tiphys.controller.lender import Lender
 from tiphys.controller.locks import Grant, granted, release
 from tiphys.controller.signals import deferred_signals
 from tiphys.controller.timers import Timers
@@ -57,19 +58,6 @@ POLL = 0.5
 BATCH = 500
 #: Seconds that a cancelled task has to end by itself.
 GRACE = 5.0
-
-
-class Lender(Protocol):
-    """A runner that can use a waiting thread."""
-
-    def work(self, until: Callable[[], bool]) -> None:
-        """Carry out tasks in the calling thread until told to stop."""
-
-    def wake(self) -> None:
-        """Have lent threads look at their `until` again."""
-
-    def is_free(self) -> bool:
-        """Whether the calling thread carries out no task: nobody interrupts it."""
 
 
 def _event_of(wish: WorkflowRequest) -> Event:
@@ -166,6 +154,14 @@ class Controller(EngineHost):
         """Look for workflows that nobody carries out, and carry them out, until `close`."""
         self._keeper.serve()
 
+    def admit(self, transaction: Transaction, row: WorkflowRow, pipeline: str | None, *, detached: bool) -> WorkflowRow:
+        """A workflow as it is to be stored."""
+        return queue_of_workflows.admit(transaction, row, pipeline, owner="" if detached else self.owner)
+
+    def await_turn(self, uid: str) -> None:
+        """Carry out a workflow of the queue as soon as its turn comes."""
+        self._keeper.expect(uid)
+
     def resume(self, uid: str) -> bool:
         """Take over an unfinished workflow whose owner is dead."""
         self._join()
@@ -175,9 +171,13 @@ class Controller(EngineHost):
                 raise NotFoundError(f"There is no workflow with the uid {uid}.")
             if row.finished_at is not None or self.is_alive(row.owner):
                 return False
-            if not transaction.claim(uid, self.owner, expected=row.owner):
+            waits = queue_of_workflows.is_waiting(transaction, uid)
+            if not waits and not queue_of_workflows.take(transaction, uid, self.owner, expected=row.owner):
                 return False
-        self.start(uid)
+        if waits:
+            self.await_turn(uid)
+        else:
+            self.start(uid)
         return True
 
     def is_alive(self, owner: str) -> bool:
@@ -193,7 +193,8 @@ class Controller(EngineHost):
             if row.finished_at is not None:
                 raise ConflictError(f"The workflow {row.name} has ended already ({row.phase}).")
             mine = row.owner == self.owner or (
-                not self.is_alive(row.owner) and transaction.claim(uid, self.owner, expected=row.owner)
+                not self.is_alive(row.owner)
+                and queue_of_workflows.take(transaction, uid, self.owner, expected=row.owner)
             )
             if not mine:
                 transaction.update(WorkflowRow, uid, request=strategy)
@@ -545,6 +546,7 @@ class Controller(EngineHost):
         self._works.pop(uid, None)
         self._watchers.pop(uid, None)
         self._recorder.forget(uid)
+        self._keeper.look_soon()
         with self._lock:
             completion = self._completions.pop(uid, None)
         if completion is not None:
@@ -579,11 +581,12 @@ class Controller(EngineHost):
                 row = reader.get(WorkflowRow, uid)
                 if row is None:
                     raise NotFoundError(f"There is no workflow with the uid {uid}.")
+                waits = not row.owner and queue_of_workflows.is_waiting(reader, uid)
                 if watcher is not None:
                     watcher(uid, None, reader.load_nodes(uid))
             if row.finished_at is not None:
                 return
-            if not self.is_alive(row.owner):
+            if not waits and not self.is_alive(row.owner):
                 raise ConflictError(
                     f"The process that carried out {row.name} died.", hint="Take it up again: tiphys runs resume RUN"
                 )
