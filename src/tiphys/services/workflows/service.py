@@ -133,6 +133,8 @@ class WorkflowService(Workflows):
     def _submit(self, make: Callable[[Reader], Sequence[Mapping[str, Any]]], options: SubmitOptions) -> list[Manifest]:
         submitted: list[Submitted] = []
         with self._store.transaction() as transaction:
+            if options.claim is not None:
+                options.claim(transaction)
             for manifest in make(transaction):
                 found = prepare(transaction, manifest, options, namespace=self._namespace, now=utc_now())
                 if not options.dry_run:
@@ -283,7 +285,8 @@ class WorkflowService(Workflows):
             for run in runs:
                 delete_run(transaction, run)
             transaction.delete_found(Query.of(WorkflowRequest, workflow_uid=row.id))
-            transaction.delete(WorkflowRow, [row.id])
+            if not transaction.delete(WorkflowRow, [row.id]):
+                raise NotFoundError(f"The workflow '{row.name}' was deleted by another process meanwhile.")
         shutil.rmtree(logs_folder(self._home, row.id), ignore_errors=True)
 
     def _delete_garbage(self, row: WorkflowSummary, *, force: bool) -> None:

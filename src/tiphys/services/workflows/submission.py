@@ -229,7 +229,10 @@ def _metadata(
     name = str(metadata.get("name") or "")
     if not name:
         name = generate_name(transaction, namespace, str(metadata.get("generateName") or "workflow-"))
-    elif _is_taken(transaction, namespace, name):
+    else:
+        # Two that are submitted under one name do not both find it free.
+        transaction.serialize(f"workflow {namespace}/{name}")
+    if metadata.get("name") and _is_taken(transaction, namespace, name):
         raise AlreadyExistsError(
             f"There is a workflow '{name}' already.", hint="Use generateName, or another name with --name."
         )
