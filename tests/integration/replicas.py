@@ -6,7 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,13 @@ import httpx2
 from tests.integration.server_desk import PATIENCE, RunningServer, running_server, workflow
 
 from tiphys.db.store import SqlStore, open_store
+from tiphys.errors import StoreError
 from tiphys.records.base import Query
 from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.workflows import WorkflowSummary
+
+#: How often the database is read anew: it may have been killed, and all connections with it.
+ATTEMPTS = 50
 
 
 @dataclass
@@ -66,8 +70,10 @@ class Fleet:
                 client.post(f"/api/v1/workflows/{namespace}", json=body).raise_for_status()
 
     def rows(self) -> list[WorkflowSummary]:
-        with self.store.reader() as reader:
-            return reader.find(Query.of(WorkflowSummary, order="id"))
+        for _ in range(ATTEMPTS):
+            with suppress(StoreError), self.store.reader() as reader:
+                return reader.find(Query.of(WorkflowSummary, order="id"))
+        raise AssertionError("the database cannot be read")
 
     def waiting(self) -> list[QueuedWorkflow]:
         with self.store.reader() as reader:
