@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 
 from tiphys.controller.leases import BEAT, Lapses, Leases
 from tiphys.controller.owner import is_alive, is_here
 from tiphys.controller.queue import claim, give_back, limits_of
-from tiphys.errors import TiphysError
+from tiphys.errors import StoreError, TiphysError
 from tiphys.ports.clock import Clock
 from tiphys.ports.store import Lease, Store
 from tiphys.records.base import Query, Where
@@ -52,6 +53,7 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._ending = threading.Event()
         self._serving = False
+        self._retired = False
         self._lapses = Lapses()
         #: Owners of whom something was left over at the last look.
         self._left_over: set[str] = set()
@@ -68,16 +70,13 @@ class Keeper:
         self._wake = threading.Event()
 
     def begin(self) -> None:
-        """Have a lease from now on, where leases are needed.
-
-        Raises:
-            StoreError: the database cannot be reached.
-        """
+        """Have a lease from now on, where leases are needed; if the database is away, as soon as it is there."""
         with self._lock:
             if self._thread is not None or self._ending.is_set():
                 return
             if self._store.shared:
-                self._leases.renew(serving=self._serving)
+                with suppress(StoreError):
+                    self._leases.renew(serving=self._serving)
             self._thread = threading.Thread(target=self._run, name="tiphys-keeper", daemon=True)
             self._thread.start()
 
@@ -97,6 +96,10 @@ class Keeper:
         """A workflow has ended: it may be another one's turn."""
         if self._queue_waits:
             self._wake.set()
+
+    def retire(self) -> None:
+        """Claim nothing more; the lease goes on."""
+        self._retired = True
 
     def close(self) -> None:
         """Give back what was not finished, at once, and the lease."""
@@ -139,14 +142,14 @@ class Keeper:
     def _beat(self) -> None:
         if self._store.shared:
             self._leases.renew(serving=self._serving)
-        if self._serving:
+        if self._serving and not self._retired:
             self._take_up()
 
     def _take_turns(self) -> None:
         """Start those of the queue whose turn has come."""
         with self._lock:
             expected = frozenset(self._expected)
-        if not self._serving and not expected:
+        if self._retired or not (self._serving or expected):
             return
         with self._store.reader() as reader:
             waiting = reader.count(Query.of(QueuedWorkflow))

@@ -232,6 +232,7 @@ class Controller(EngineHost):
 
     def close(self) -> None:
         """End the thread and the runners. Workflows that are not finished can be resumed by another process."""
+        self._keeper.retire()
         thread, self._thread = self._thread, None
         if thread is not None and thread.is_alive():
             self._queue.put(None)
