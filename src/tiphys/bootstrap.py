@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import socket
 import sys
 import threading
 from dataclasses import dataclass, replace
@@ -158,6 +159,7 @@ def make_backend(settings: Settings) -> Backend:
         lender=inline,
         clock=SystemClock(),
         owner=this_process(),
+        place=f"{socket.gethostname()}:{settings.home}",
     )
     backend.connect(controller)
     return backend

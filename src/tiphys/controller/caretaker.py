@@ -1,4 +1,4 @@
-"""What is done beside carrying workflows out: schedules, taking up what nobody carries out, cleaning up."""
+"""What is done beside carrying workflows out: schedules, cleaning up. The host takes up what is nobody's."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from datetime import timedelta
 from tiphys._util.zones import local_zone
 from tiphys.controller.cleaning import Cleaner
 from tiphys.controller.cron import CronScheduler
-from tiphys.controller.owner import is_alive, this_process
+from tiphys.controller.owner import this_process
 from tiphys.errors import StoreError, TiphysError
 from tiphys.ports.clock import SystemClock
 from tiphys.records.base import Query
-from tiphys.records.workflows import WorkflowSummary
+from tiphys.records.workflows import UNFINISHED, WorkflowSummary
 from tiphys.services.backend import LocalBackend
-from tiphys.services.workflows.abandoned import abandoned
+from tiphys.services.workflows.abandoned import abandoned, waiting
 
 _log = logging.getLogger("tiphys.controller")
 
@@ -40,6 +40,7 @@ class Caretaker:
 
     def run(self, ending: threading.Event) -> None:
         """Do rounds until told to end."""
+        self._backend.serve()
         rounds_every = round(ROUND / PAUSE)
         number = 0
         while not ending.is_set():
@@ -52,10 +53,6 @@ class Caretaker:
         try:
             self._scheduler.look()
             if everything:
-                abandoned = self.abandoned()
-                if abandoned:
-                    thread = threading.Thread(target=self._take_up, args=(abandoned,), daemon=True)
-                    thread.start()
                 self._cleaner.clean()
         except StoreError as error:
             _log.warning("the metadata store failed; looking again later: %s", error.message)
@@ -74,9 +71,12 @@ class Caretaker:
         return self._backend.find(Query.of(WorkflowSummary, finished_at=None, owner=this_process()))
 
     def abandoned(self) -> list[WorkflowSummary]:
-        """Unfinished workflows that nobody carries out, but for pipelines: their next call takes them up."""
+        """Unfinished workflows that wait or that nobody carries out; not pipelines, which their next call takes up."""
         with self._backend.store.reader() as reader:
-            return abandoned(reader, reader.find(Query.of(WorkflowSummary, finished_at=None)), is_alive)
+            unfinished = reader.find(Query.of(WorkflowSummary, phase=UNFINISHED, order="id"))
+            waits = waiting(reader, unfinished)
+            found = {row.id for row in abandoned(reader, unfinished, self._backend.is_alive)}
+            return [row for row in unfinished if row.id in found or row.id in waits]
 
     def _take_up(self, rows: Sequence[WorkflowSummary]) -> None:
         """Carry abandoned workflows on, until they have ended."""

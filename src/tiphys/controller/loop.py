@@ -17,10 +17,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
 
+from tiphys.controller import queue as queue_of_workflows
+from tiphys.controller.fencing import new_places
+from tiphys.controller.keeper import Keeper
+from tiphys.controller.leases import Leases
+from tiphys.controller.lender import Lender
 from tiphys.controller.locks import Grant, granted, release
-from tiphys.controller.owner import is_alive
 from tiphys.controller.signals import deferred_signals
 from tiphys.controller.timers import Timers
 from tiphys.controller.work import Orders, Work
@@ -57,19 +60,6 @@ BATCH = 500
 GRACE = 5.0
 
 
-class Lender(Protocol):
-    """A runner that can use a waiting thread."""
-
-    def work(self, until: Callable[[], bool]) -> None:
-        """Carry out tasks in the calling thread until told to stop."""
-
-    def wake(self) -> None:
-        """Have lent threads look at their `until` again."""
-
-    def is_free(self) -> bool:
-        """Whether the calling thread carries out no task: nobody interrupts it."""
-
-
 def _event_of(wish: WorkflowRequest) -> Event:
     if wish.operation is WorkflowOperation.SUSPEND:
         return SuspendRequested()
@@ -85,6 +75,8 @@ class _Completion:
     def __init__(self) -> None:
         self.event = threading.Event()
         self.error: BaseException | None = None
+        #: Whether another process carries it out.
+        self.moved = False
 
 
 class _Watch:
@@ -110,6 +102,7 @@ class Controller(EngineHost):
         lender: The runner that uses waiting threads.
         clock: Time.
         owner: This process (`controller.owner.this_process`).
+        place: Machine and home: who has the same can take up the processes that this one started.
     """
 
     def __init__(
@@ -121,8 +114,10 @@ class Controller(EngineHost):
         lender: Lender,
         clock: Clock,
         owner: str,
+        place: str = "",
     ) -> None:
         self.owner = owner
+        self._place = place
         self._store = store
         self._recorder = recorder
         self._find_runner = runners
@@ -145,6 +140,8 @@ class Controller(EngineHost):
         self._completions: dict[str, _Completion] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._leases = Leases(store, owner=owner, place=place, clock=clock)
+        self._keeper = Keeper(store, self._leases, owner=owner, clock=clock, start=self.start)
 
     # What others ask for -----------------------------------------------------------------------------------------
 
@@ -153,22 +150,39 @@ class Controller(EngineHost):
         self._expect(uid)
         self._queue.put((uid, WorkflowStarted()))
 
+    def serve(self) -> None:
+        """Look for workflows that nobody carries out, and carry them out, until `close`."""
+        self._keeper.serve()
+
+    def admit(self, transaction: Transaction, row: WorkflowRow, pipeline: str | None, *, detached: bool) -> WorkflowRow:
+        """A workflow as it is to be stored."""
+        return queue_of_workflows.admit(transaction, row, pipeline, owner="" if detached else self.owner)
+
+    def await_turn(self, uid: str) -> None:
+        """Carry out a workflow of the queue as soon as its turn comes."""
+        self._keeper.expect(uid)
+
     def resume(self, uid: str) -> bool:
         """Take over an unfinished workflow whose owner is dead."""
+        self._join()
         with self._store.transaction() as transaction:
             row = transaction.get(WorkflowRow, uid)
             if row is None:
                 raise NotFoundError(f"There is no workflow with the uid {uid}.")
-            if row.finished_at is not None or is_alive(row.owner):
+            if row.finished_at is not None or self.is_alive(row.owner):
                 return False
-            if not transaction.claim(uid, self.owner, expected=row.owner):
+            waits = queue_of_workflows.is_waiting(transaction, uid)
+            if not waits and not queue_of_workflows.take(transaction, uid, self.owner, expected=row.owner):
                 return False
-        self.start(uid)
+        if waits:
+            self.await_turn(uid)
+        else:
+            self.start(uid)
         return True
 
     def is_alive(self, owner: str) -> bool:
         """Whether the process that `owner` names still runs."""
-        return is_alive(owner)
+        return self._leases.is_alive(owner)
 
     def shut_down(self, uid: str, strategy: str) -> None:
         """End a workflow, whoever works on it."""
@@ -178,13 +192,13 @@ class Controller(EngineHost):
                 raise NotFoundError(f"There is no workflow with the uid {uid}.")
             if row.finished_at is not None:
                 raise ConflictError(f"The workflow {row.name} has ended already ({row.phase}).")
-            mine = row.owner == self.owner
-            abandoned = not mine and not is_alive(row.owner)
-            if abandoned:
-                transaction.claim(uid, self.owner, expected=row.owner)
-            elif not mine:
+            mine = row.owner == self.owner or (
+                not self.is_alive(row.owner)
+                and queue_of_workflows.take(transaction, uid, self.owner, expected=row.owner)
+            )
+            if not mine:
                 transaction.update(WorkflowRow, uid, request=strategy)
-        if mine or abandoned:
+        if mine:
             self._expect(uid)
             self._queue.put((uid, ShutdownRequested(strategy)))
 
@@ -205,10 +219,12 @@ class Controller(EngineHost):
             self._queue.put((uid, ShutdownRequested("Terminate", "interrupted by the user")))
             completion.event.wait(GRACE)
             raise
-        if watch is not None and not watch.attached:
+        if watch is not None and not watch.attached and not completion.moved:
             with self._store.reader() as reader:
                 watch.watcher(uid, None, reader.load_nodes(uid))
-        if completion.error is not None:
+        if completion.moved:
+            self._wait_for_other(uid, watcher)
+        elif completion.error is not None:
             raise TiphysError(
                 f"The workflow {uid} could not be carried on: {completion.error}",
                 hint="Its state up to here is stored.",
@@ -220,16 +236,24 @@ class Controller(EngineHost):
 
     def close(self) -> None:
         """End the thread and the runners. Workflows that are not finished can be resumed by another process."""
+        self._keeper.retire()
         thread, self._thread = self._thread, None
         if thread is not None and thread.is_alive():
             self._queue.put(None)
             thread.join(GRACE)
         for runner in self._runners.values():
             runner.close()
+        self._keeper.close()
 
     # The loop ----------------------------------------------------------------------------------------------------
 
+    def _join(self) -> None:
+        """Tell others that this process lives, where they cannot see it."""
+        if self._store.shared:
+            self._keeper.begin()
+
     def _expect(self, uid: str) -> None:
+        self._join()
         with self._lock:
             self._completions.setdefault(uid, _Completion())
             if self._thread is None:
@@ -256,11 +280,12 @@ class Controller(EngineHost):
     def _take(self) -> tuple[list[_Item], bool]:
         """What is there, waiting for something, a timer, or the next poll; whether to go on after that."""
         with self._helm:
-            due = self._timers.next_due()
-            self._wakes_at = min(due, self._next_poll) if due is not None else self._next_poll
-            if not self._works:
-                self._wakes_at = None
-            timeout = None if self._wakes_at is None else max(0.0, self._wakes_at - self._clock.now())
+            due, now, timeout = self._timers.next_due(), self._clock.now(), None
+            if self._works:
+                # No jump of the clock keeps it from the next poll.
+                timeout = max(0.0, self._next_poll - self._clock.elapsed())
+                timeout = timeout if due is None else min(timeout, max(0.0, due - now))
+            self._wakes_at = None if timeout is None else now + timeout
         items: list[_Item] = []
         try:
             item = self._queue.get(timeout=timeout)
@@ -283,9 +308,10 @@ class Controller(EngineHost):
                 batch.append((uid, what))
         now = self._clock.now()
         batch += [(uid, TimerFired(key)) for uid, key in self._timers.take_due(now)]
-        if now >= self._next_poll:
+        elapsed = self._clock.elapsed()
+        if elapsed >= self._next_poll:
             batch += self._poll()
-            self._next_poll = now + POLL
+            self._next_poll = elapsed + POLL
         return batch
 
     @contextmanager
@@ -354,8 +380,11 @@ class Controller(EngineHost):
         if not self._works:
             return []
         waiting = [uid for uid, work in self._works.items() if work.waiting]
+        lost: dict[str, str] = {}
         try:
             with self._store.reader() as reader:
+                if self._store.shared:
+                    lost = new_places(reader, self._works.keys() - reader.owned(self.owner))
                 # Only rows with a request: the others' manifests may be large, and this is asked all the time.
                 rows = reader.find(Query(WorkflowRow, (Where("owner", self.owner), Where("request", "", "ne"))))
                 wishes = reader.find(Query.of(WorkflowRequest, workflow_uid=list(self._works), order="id"))
@@ -363,11 +392,13 @@ class Controller(EngineHost):
         except StoreError as error:
             _log.warning("The metadata store failed (%s); looking for requests again later.", error.message)
             return []
+        for uid, place in lost.items():
+            self._lose(uid, place)
         events: list[tuple[str, Event]] = [
             (row.id, ShutdownRequested(row.request)) for row in rows if row.id in self._works
         ]
         for wish in wishes:
-            if wish.id not in self._wishes:
+            if wish.id not in self._wishes and wish.workflow_uid in self._works:
                 self._wishes[wish.id] = wish.workflow_uid
                 events.append((wish.workflow_uid, _event_of(wish)))
         return events + self._events_of(grants)
@@ -409,8 +440,12 @@ class Controller(EngineHost):
         """One transaction for the batch, then what it orders."""
         now = self._clock.now()
         orders: dict[str, Orders] = {}
+        uids = {uid for uid, _ in batch}
         with self._store.transaction() as transaction:
+            lost = new_places(transaction, self._not_ours(transaction, uids))
             for uid, event in batch:
+                if uid in lost:
+                    continue
                 work = self._works.get(uid)
                 if work is None:
                     if isinstance(event, TimerFired):
@@ -421,18 +456,34 @@ class Controller(EngineHost):
                         continue
                     work = self._restore(stored, orders.setdefault(uid, Orders()), transaction, starting=event)
                 work.handle(event, now, transaction, self._recorder, orders.setdefault(uid, Orders()))
-            uids = {uid for uid, _ in batch}
-            done = [wish for wish, uid in self._wishes.items() if uid in uids]
+            done = [wish for wish, uid in self._wishes.items() if uid in uids and uid not in lost]
             if done:
                 transaction.delete(WorkflowRequest, done)
             for uid, order in orders.items():
                 if order.finished:
                     order.grants += release(transaction, uid)
             changes = [self._works[uid].commit(transaction, self._recorder) for uid in orders]
+        for uid, place in lost.items():
+            self._lose(uid, place)
         for wish in done:
             del self._wishes[wish]
         for change in changes:
             self._carry_out(change, orders[change.uid])
+
+    def _not_ours(self, transaction: Transaction, uids: set[str]) -> set[str]:
+        """Those of some workflows that others have taken up; none where who lives can be seen."""
+        return uids - transaction.hold(uids, self.owner) if self._store.shared else set()
+
+    def _lose(self, uid: str, place: str) -> None:
+        """Forget a workflow that is another's (at that place, if it is known) or has ended there, and its tasks."""
+        work = self._works.get(uid)
+        for wish in [wish for wish, wanted in self._wishes.items() if wanted == uid]:
+            del self._wishes[wish]
+        self._complete(uid, moved=True)
+        if work is not None:
+            _log.warning("The workflow %s was taken up by another process meanwhile.", work.row.name)
+            for task_id in work.in_flight:
+                (work.runner.let_go if place == self._place else work.runner.cancel)(task_id, GRACE)
 
     def _restore(self, stored: StoredWorkflow, orders: Orders, transaction: Transaction, *, starting: Event) -> Work:
         """Take a workflow up from the store: fresh, after a crash of its owner, or after a failed transaction."""
@@ -496,14 +547,15 @@ class Controller(EngineHost):
             self._recorder.forget(uid)
         return [*taken_up, *batch]
 
-    def _complete(self, uid: str, error: BaseException | None = None) -> None:
+    def _complete(self, uid: str, error: BaseException | None = None, *, moved: bool = False) -> None:
         self._works.pop(uid, None)
         self._watchers.pop(uid, None)
         self._recorder.forget(uid)
+        self._keeper.look_soon()
         with self._lock:
             completion = self._completions.pop(uid, None)
         if completion is not None:
-            completion.error = error
+            completion.error, completion.moved = error, moved
             completion.event.set()
             self._lender.wake()
 
@@ -514,7 +566,8 @@ class Controller(EngineHost):
         try:
             with self._store.transaction() as transaction:
                 stored = transaction.load_workflow(uid)
-                if stored is not None and stored.row.finished_at is None:
+                lost = self._not_ours(transaction, {uid})
+                if stored is not None and stored.row.finished_at is None and not lost:
                     message = f"{type(error).__name__}: {error}"
                     state = WorkflowState(
                         uid, stored.row.name, Phase.ERROR, message, stored.state.started_at or now, now
@@ -533,11 +586,12 @@ class Controller(EngineHost):
                 row = reader.get(WorkflowRow, uid)
                 if row is None:
                     raise NotFoundError(f"There is no workflow with the uid {uid}.")
+                waits = not row.owner and queue_of_workflows.is_waiting(reader, uid)
                 if watcher is not None:
                     watcher(uid, None, reader.load_nodes(uid))
             if row.finished_at is not None:
                 return
-            if not is_alive(row.owner):
+            if not waits and not self.is_alive(row.owner):
                 raise ConflictError(
                     f"The process that carried out {row.name} died.", hint="Take it up again: tiphys runs resume RUN"
                 )

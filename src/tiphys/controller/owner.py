@@ -13,13 +13,18 @@ def this_process() -> str:
     return f"{socket.gethostname()}:{pid}:{_start_of(pid)}"
 
 
+def is_here(owner: str) -> bool:
+    """Whether the process that `owner` names is, or was, one of this machine."""
+    return owner.rpartition(":")[0].rpartition(":")[0] == socket.gethostname()
+
+
 def is_alive(owner: str) -> bool:
     """Whether the process that `owner` names still runs; one on another machine cannot be seen and is taken to."""
     if owner.count(":") < 2:
         return False
-    host, pid_text, start = owner.rsplit(":", 2)
-    if host != socket.gethostname():
+    if not is_here(owner):
         return True
+    _, pid_text, start = owner.rsplit(":", 2)
     pid = int(pid_text)
     try:
         os.kill(pid, 0)

@@ -46,6 +46,12 @@ class RoutingRunner(Runner):
         if runner is not None:
             runner.cancel(task_id, grace)
 
+    def let_go(self, task_id: str, grace: float) -> None:
+        """Tell the one that has it."""
+        runner = self._by_task.pop(task_id, None)
+        if runner is not None:
+            runner.let_go(task_id, grace)
+
     def reattach(self, tasks: Iterable[Task], report: Report) -> set[str]:
         """Ask each for its own."""
         found: set[str] = set()

@@ -32,6 +32,12 @@ class Dialect:
     nulls_descending: str
     #: Whether a list is bound as JSON text.
     json_lists: bool
+    #: The database's own time, in microseconds since the epoch.
+    now: str
+    #: After a SELECT: the rows are kept from others until the transaction ends. SQLite has one writer at a time anyway.
+    for_update: str
+    #: Statement that waits for all transactions with the same number, as its parameter; empty where there are none.
+    serialize: str
 
     def list_parameter(self, values: Iterable[Any]) -> Any:
         """A list as the one parameter of `any_of`."""
@@ -47,6 +53,9 @@ SQLITE = Dialect(
     nulls_ascending="",
     nulls_descending="",
     json_lists=True,
+    now="CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+    for_update="",
+    serialize="",
 )
 POSTGRESQL = Dialect(
     name="postgresql",
@@ -57,6 +66,9 @@ POSTGRESQL = Dialect(
     nulls_ascending=" NULLS FIRST",
     nulls_descending=" NULLS LAST",
     json_lists=False,
+    now="CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)",
+    for_update=" ORDER BY id FOR NO KEY UPDATE",
+    serialize="SELECT pg_advisory_xact_lock(%s)",
 )
 
 _COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}

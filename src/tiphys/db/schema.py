@@ -21,6 +21,7 @@ from tiphys.records.base import Record
 from tiphys.records.metrics import MetricValue
 from tiphys.records.models import ModelLink, ModelVersion, RegisteredModel
 from tiphys.records.objects import StoredObject
+from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.runs import Metadata, Pipeline, Run, StepRun
 from tiphys.records.stacks import Component, Service, StackRecord
 from tiphys.records.synchronization import LockClaim, LockLimit, Memo
@@ -28,7 +29,7 @@ from tiphys.records.tags import TagLink, TagRecord
 from tiphys.records.workflows import WorkflowRequest, WorkflowRow, WorkflowSummary
 
 #: All revisions of the schema, oldest first; the last is the one this code works with.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0005")
 HEAD = REVISIONS[-1]
 #: Where the revision is kept. Not alembic's usual name: other programs may keep theirs in the same database.
 VERSION_TABLE = "tiphys_schema_version"
@@ -220,6 +221,7 @@ RECORD_TABLES: dict[type[Record], Table] = {
     WorkflowRequest: Table(
         name="workflow_requests", columns=_columns(WorkflowRequest), indexes=(("workflow_uid", "id"),)
     ),
+    QueuedWorkflow: Table(name="workflow_queue", columns=_columns(QueuedWorkflow), uniques=(("workflow_uid",),)),
 }
 #: Kinds of records that are read from another kind's table, without its wide columns.
 VIEWS: dict[type[Record], Table] = {WorkflowSummary: RECORD_TABLES[WorkflowRow]}
@@ -261,7 +263,21 @@ OUTBOX = Table(
     clustered=True,
 )
 
-ALL_TABLES: tuple[Table, ...] = (*RECORD_TABLES.values(), NODES, OUTBOX)
+#: Who carries workflows out, and until when that holds; all its times are the database's own.
+LEASES = Table(
+    name="leases",
+    columns=(
+        # As `WorkflowRow.owner`.
+        Column("owner", ColumnType.TEXT),
+        Column("place", ColumnType.TEXT),
+        Column("serving", ColumnType.BOOLEAN),
+        Column("beat", ColumnType.INTEGER),
+        Column("expires_at", ColumnType.TIME),
+    ),
+    primary_key=("owner",),
+)
+
+ALL_TABLES: tuple[Table, ...] = (*RECORD_TABLES.values(), NODES, OUTBOX, LEASES)
 
 
 def table_of(kind: type[Record]) -> Table:

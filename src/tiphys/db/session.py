@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from tiphys.db.nodes import node_from, node_row
 from tiphys.engine.commands import Cancel, Launch
 from tiphys.engine.model import Node, Phase, WorkflowState
 from tiphys.errors import NotFoundError, StoreError, TiphysError, UsageError
-from tiphys.ports.store import Reader, StoredWorkflow, Transaction, WorkflowBatch
+from tiphys.ports.store import Lease, Reader, StoredWorkflow, Transaction, WorkflowBatch
 from tiphys.records.base import Query, R, Record
 from tiphys.records.workflows import WorkflowRow
 
@@ -83,6 +84,21 @@ class SqlReader(Reader):
     def load_nodes(self, uid: str) -> list[Node]:
         """The nodes of a workflow, in the order they were first written."""
         return list(map(node_from, self._all(self._statements.select_nodes, (uid,))))
+
+    def leases(self) -> list[Lease]:
+        """Who carries workflows out, by owner."""
+        return [
+            Lease(owner, place=place, serving=bool(serving), beat=beat, holds=bool(holds))
+            for owner, place, serving, beat, holds in self._all(self._statements.select_leases, ())
+        ]
+
+    def owners(self) -> set[str]:
+        """All who have workflows that have not ended."""
+        return {owner for (owner,) in self._all(self._statements.select_owners, ())}
+
+    def owned(self, owner: str) -> set[str]:
+        """The workflows of an owner, by uid."""
+        return {uid for (uid,) in self._all(self._statements.select_owned, (owner,))}
 
     def _one(self, sql: str, parameters: Sequence[Any]) -> Any:
         try:
@@ -220,6 +236,25 @@ class SqlTransaction(SqlReader, Transaction):
     def claim(self, uid: str, owner: str, *, expected: str) -> bool:
         """Take over a workflow from `expected`."""
         return self._run(self._statements.claim_workflow, (owner, uid, expected)) == 1
+
+    def hold(self, uids: Iterable[str], owner: str) -> set[str]:
+        """Those of some workflows that an owner has, kept for it until the transaction ends."""
+        parameters = (self._dialect.list_parameter(uids), owner)
+        return {uid for (uid,) in self._all(self._statements.hold_workflows, parameters)}
+
+    def renew(self, owner: str, *, place: str, serving: bool, seconds: float) -> None:
+        """Let an owner's lease hold for some seconds from now on, by the database's clock."""
+        self._run(self._statements.renew_lease, (owner, place, serving, int(seconds * 1_000_000)))
+
+    def end_leases(self, owners: Iterable[str]) -> None:
+        """Remove leases."""
+        self._run(self._statements.delete_leases, (self._dialect.list_parameter(owners),))
+
+    def serialize(self, name: str) -> None:
+        """Wait for other transactions that do the same thing, and have them wait for this one."""
+        if self._dialect.serialize:
+            number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+            self._one(self._dialect.serialize, (number,))
 
     def _save_state(self, state: WorkflowState) -> None:
         started, finished = state.started_at, state.finished_at

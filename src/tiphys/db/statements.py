@@ -8,15 +8,16 @@ from typing import Any
 
 from tiphys.db.dialects import Dialect, bind, condition, shape
 from tiphys.db.mapping import Convert, RecordMapping, encoder
-from tiphys.db.schema import NODES, OUTBOX, RECORD_TABLES, Column, Table
+from tiphys.db.schema import LEASES, NODES, OUTBOX, RECORD_TABLES, Column, Table
 from tiphys.db.workspaces import inside
 from tiphys.errors import UsageError
 from tiphys.records.base import Query, R, Record
+from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.synchronization import LockClaim
 from tiphys.records.workflows import WorkflowRequest, WorkflowRow
 
 #: Records that belong to one workflow.
-_REQUESTED = (RECORD_TABLES[WorkflowRequest], RECORD_TABLES[LockClaim])
+_REQUESTED = tuple(RECORD_TABLES[kind] for kind in (WorkflowRequest, LockClaim, QueuedWorkflow))
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -68,6 +69,23 @@ class Statements:
         self.update_workflow = f"UPDATE workflows SET {assignments} WHERE id = {mark}"
         self.finish_workflow = f"UPDATE workflows SET {assignments}, owner = '' WHERE id = {mark}"
         self.claim_workflow = f"UPDATE workflows SET owner = {mark} WHERE id = {mark} AND owner = {mark}"
+        self.hold_workflows = (
+            f"SELECT id FROM workflows WHERE id {dialect.any_of} AND owner = {mark}{dialect.for_update}"
+        )
+        self.select_owned = f"SELECT id FROM workflows WHERE owner = {mark}"
+        # Finished workflows have no owner, so the index holds few others.
+        self.select_owners = "SELECT DISTINCT owner FROM workflows WHERE owner > ''"
+        columns = [column.name for column in LEASES.columns]
+        until = f"{dialect.now} + {mark}"
+        self.renew_lease = (
+            f"INSERT INTO leases ({_listed(columns)}) VALUES ({mark}, {mark}, {mark}, 1, {until}) "
+            "ON CONFLICT (owner) DO UPDATE SET place = excluded.place, serving = excluded.serving, "
+            "beat = leases.beat + 1, expires_at = excluded.expires_at"
+        )
+        self.select_leases = (
+            f"SELECT owner, place, serving, beat, expires_at > {dialect.now} FROM leases ORDER BY owner"
+        )
+        self.delete_leases = f"DELETE FROM leases WHERE owner {dialect.any_of}"
         workflow_names = _listed([*self.of(WorkflowRow).mapping.names, "started_epoch", "finished_epoch"])
         self.select_workflow = f"SELECT {workflow_names} FROM workflows WHERE id = {mark}"
         #: What goes with a workflow that is removed.

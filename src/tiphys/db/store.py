@@ -37,6 +37,7 @@ class SqlStore(Store):
     def __init__(self, url: str) -> None:
         self.url = url
         self._database = _database(url)
+        self.shared = not isinstance(self._database, SqliteDatabase)
         self._writing = threading.local()
 
     def transaction(self) -> AbstractContextManager[Transaction]:

@@ -13,6 +13,10 @@ class Clock(ABC):
     def now(self) -> float:
         """Seconds since the epoch."""
 
+    def elapsed(self) -> float:
+        """Seconds since some moment: unlike `now`, it never jumps."""
+        return time.monotonic()
+
 
 class SystemClock(Clock):
     """The machine's clock."""

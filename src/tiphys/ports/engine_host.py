@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from tiphys.engine.model import Node, WorkflowState
+from tiphys.ports.store import Transaction
+from tiphys.records.workflows import WorkflowRow
 
 #: Called with a workflow's uid, its state if that changed, and its changed nodes after each commit; quick, and from any
 #: thread.
@@ -23,8 +25,30 @@ class EngineHost(ABC):
         """Begin with a workflow that was just stored; returns at once."""
 
     @abstractmethod
+    def serve(self) -> None:
+        """Look for workflows that nobody carries out, and for those that wait, and carry them out until `close`."""
+
+    @abstractmethod
+    def admit(self, transaction: Transaction, row: WorkflowRow, pipeline: str | None, *, detached: bool) -> WorkflowRow:
+        """A workflow as it is to be stored in this transaction.
+
+        If its turn has come it is this process's (nobody's, if it is `detached`: a process that is yet to come takes it
+        up), and is to be started; else it has no owner and stands in the queue (`await_turn`).
+
+        Args:
+            transaction: The one that stores it.
+            row: The workflow.
+            pipeline: Name of the pipeline that it is a run of.
+            detached: Whether another process is to carry it out.
+        """
+
+    @abstractmethod
+    def await_turn(self, uid: str) -> None:
+        """Carry out a stored workflow that stands in the queue as soon as its turn comes, unless others are quicker."""
+
+    @abstractmethod
     def resume(self, uid: str) -> bool:
-        """Take up an unfinished workflow whose owner is dead; False if there is nothing to take up."""
+        """Take up an unfinished workflow whose owner is dead, at once or when its turn comes; False if it lives."""
 
     @abstractmethod
     def is_alive(self, owner: str) -> bool:

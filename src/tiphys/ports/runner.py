@@ -52,6 +52,13 @@ class Runner(ABC):
         Their end is reported. The others were lost and are launched again by the controller.
         """
 
+    def let_go(self, task_id: str, grace: float) -> None:
+        """Leave a task to another process of this home, which has taken its workflow up: hear no more of it.
+
+        What that one cannot take up itself is ended, as by `cancel`; by default that is all.
+        """
+        self.cancel(task_id, grace)
+
     @abstractmethod
     def close(self) -> None:
         """End what runs and give everything back."""

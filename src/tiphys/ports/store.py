@@ -40,6 +40,22 @@ class StoredWorkflow:
     outbox: list[Launch | Cancel] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who carries workflows out, as the database knows it."""
+
+    #: As `WorkflowRow.owner`.
+    owner: str
+    #: Machine and home: who is at the same place can take up the processes that the other one started.
+    place: str = ""
+    #: Whether it also carries out what others leave.
+    serving: bool = False
+    #: Grows each time the lease is renewed.
+    beat: int = 0
+    #: Whether it holds, by the database's clock.
+    holds: bool = True
+
+
 class Reader(ABC):
     """A consistent view. Not to be used by two threads at once."""
 
@@ -66,6 +82,18 @@ class Reader(ABC):
     @abstractmethod
     def load_nodes(self, uid: str) -> list[Node]:
         """The nodes of a workflow, in the order they were first written."""
+
+    @abstractmethod
+    def leases(self) -> list[Lease]:
+        """Who carries workflows out, by owner; those whose lease has lapsed, too."""
+
+    @abstractmethod
+    def owners(self) -> set[str]:
+        """All who have workflows that have not ended."""
+
+    @abstractmethod
+    def owned(self, owner: str) -> set[str]:
+        """The workflows of an owner that have not ended, by uid."""
 
 
 class Transaction(Reader):
@@ -116,12 +144,31 @@ class Transaction(Reader):
         """Write what the engine changed: nodes, status, outbox."""
 
     @abstractmethod
+    def hold(self, uids: Iterable[str], owner: str) -> set[str]:
+        """Those of some workflows that `owner` has; nobody can claim them before this transaction has ended."""
+
+    @abstractmethod
+    def renew(self, owner: str, *, place: str, serving: bool, seconds: float) -> None:
+        """Let an owner's lease hold for some seconds from now on, by the database's clock; the first time make it."""
+
+    @abstractmethod
+    def end_leases(self, owners: Iterable[str]) -> None:
+        """Remove leases."""
+
+    @abstractmethod
+    def serialize(self, name: str) -> None:
+        """Go on when all other transactions that asked for the same name have ended; later ones wait for this one."""
+
+    @abstractmethod
     def claim(self, uid: str, owner: str, *, expected: str) -> bool:
         """Take over a workflow from `expected`; False if someone else was quicker."""
 
 
 class Store(ABC):
     """A database of metadata. Thread-safe."""
+
+    #: Whether processes of several machines may use it: whether one of them lives is told by its lease then.
+    shared: bool = False
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[Transaction]:

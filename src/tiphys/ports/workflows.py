@@ -15,6 +15,7 @@ from tiphys.records.workflows import WorkflowSummary
 from tiphys.spec.problems import Problem
 
 if TYPE_CHECKING:
+    from tiphys.ports.store import Transaction
     from tiphys.spec.reading import Document
 
 #: An object as JSON, as Argo's API shows it.
@@ -104,6 +105,9 @@ class SubmitOptions:
     dry_run: bool = False
     #: Whether a process of its own carries the workflow out, so that this one may end.
     detached: bool = False
+    #: Called first in the transaction that stores the workflow: what it writes is kept with it, and what it raises
+    #: keeps the workflow from being stored.
+    claim: Callable[[Transaction], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

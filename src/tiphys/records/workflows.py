@@ -11,6 +11,8 @@ from tiphys.records.base import DEFAULT_WORKSPACE, Record
 
 #: Annotation of a workflow that is shown: the runner that carries out its leaves.
 RUNNER_ANNOTATION = "tiphys.dev/runner"
+#: Phases of workflows that have not ended.
+UNFINISHED = ("Pending", "Running")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ class LocalBackend(Backend):
         self.labels = LabelService(store, workspace=workspace)
         self.models = ModelService(store, workspace=workspace)
         self.stacks = StackService(store, home=home, workspace=workspace)
-        self.artifacts = ArtifactService(store, self.stacks, is_alive=self._is_alive, workspace=workspace)
+        self.artifacts = ArtifactService(store, self.stacks, is_alive=self.is_alive, workspace=workspace)
         self.runs = RunService(
             store, self.stacks, host=self._connected, clients=self.clients, home=home, workspace=workspace
         )
@@ -81,7 +81,7 @@ class LocalBackend(Backend):
             self.store,
             self.stacks,
             host=self._connected,
-            is_alive=self._is_alive,
+            is_alive=self.is_alive,
             home=self.home,
             db_url=self.db_url,
             namespace=self.workspace,
@@ -97,7 +97,11 @@ class LocalBackend(Backend):
         return self._inside(name)
 
     def _open_workspace(self, name: str) -> WorkspaceBackend:
-        return WorkspaceBackend(self, name, host=self._connected, is_alive=self._is_alive)
+        return WorkspaceBackend(self, name, host=self._connected, is_alive=self.is_alive)
+
+    def serve(self) -> None:
+        """Carry out what nobody carries out, from now on."""
+        self._connected().serve()
 
     def find(self, query: Query[R]) -> list[R]:
         """Records that obey the query."""
@@ -109,14 +113,15 @@ class LocalBackend(Backend):
         with self.store.reader() as reader:
             return reader.count(query)
 
+    def is_alive(self, owner: str) -> bool:
+        """Whether the process that `WorkflowRow.owner` names still works, as far as this one can tell."""
+        return self._host is None or self._host.is_alive(owner)
+
     def close(self) -> None:
         """End the host's work and give connections back."""
         if self._host is not None:
             self._host.close()
         self.store.close()
-
-    def _is_alive(self, owner: str) -> bool:
-        return self._host is None or self._host.is_alive(owner)
 
     def _connected(self) -> EngineHost:
         if self._host is None:

@@ -143,6 +143,10 @@ class FakeRunner(Runner):
         if self.world.running.pop(task_id, None) is not None:
             self.world.cancelled.append(task_id)
 
+    def let_go(self, task_id: str, grace: float) -> None:  # noqa: ARG002  # the port's; nothing here needs time
+        """Hear no more of the task, which goes on in the world."""
+        self._reports.pop(task_id, None)
+
     def reattach(self, tasks: Iterable[Task], report: Report) -> set[str]:
         """Take up what the world knows."""
         known = {task.id for task in tasks if task.id in self.world.running or task.id in self.world.ended}

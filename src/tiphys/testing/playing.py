@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tiphys._util.ids import new_id
@@ -15,10 +16,11 @@ from tiphys.ports.engine_host import EngineHost, Watcher
 from tiphys.ports.recorder import Change, Recorder
 from tiphys.ports.runner import Task
 from tiphys.ports.step_result import OutputVersion, StepResult
-from tiphys.ports.store import Store
+from tiphys.ports.store import Store, Transaction
 from tiphys.records.artifacts import ArtifactRef
 from tiphys.records.runs import Run
 from tiphys.records.stacks import ComponentType
+from tiphys.records.workflows import WorkflowRow
 from tiphys.sdk.materializing import save_value
 from tiphys.spec.workflow import Workflow
 
@@ -43,6 +45,16 @@ class IdleHost(EngineHost):
     def start(self, uid: str) -> None:
         """Note it."""
         self.started.append(uid)
+
+    def serve(self) -> None:
+        """Nobody's workflows stay nobody's."""
+
+    def admit(self, transaction: Transaction, row: WorkflowRow, pipeline: str | None, *, detached: bool) -> WorkflowRow:  # noqa: ARG002  # the port's; there is no queue
+        """Admit it."""
+        return replace(row, owner="" if detached else self.owner)
+
+    def await_turn(self, uid: str) -> None:
+        """There is no queue."""
 
     def resume(self, uid: str) -> bool:
         """Note it."""

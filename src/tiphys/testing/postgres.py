@@ -72,6 +72,28 @@ class PostgresServer:
             )
         )
 
+    def kill(self) -> None:
+        """End the server's first process at once, as a crash would; the others end when they notice."""
+        process = _started.pop(self.pid)
+        process.kill()
+        process.wait()
+
+    def restart(self) -> PostgresServer:
+        """Start the server again that was killed, with its data and at its port.
+
+        Raises:
+            PostgresUnavailableError: it does not start.
+        """
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            process = _launch(_binary("postgres"), Path(self.folder), self.port, _unprivileged_user())
+            if _answers(process, self.port):
+                _started[process.pid] = process
+                return PostgresServer(self.port, process.pid, self.folder)
+            # The processes of the killed one have not all ended yet.
+            time.sleep(0.05)
+        raise PostgresUnavailableError(f"PostgreSQL did not start again; {self.folder}/log tells why.")
+
     def stop(self) -> None:
         """End the server and remove its folder."""
         process = _started.pop(self.pid, None)
@@ -107,14 +129,7 @@ def start_postgres() -> PostgresServer:
         _checked([initdb, f"--pgdata={data}", *options], folder, user)
         for attempt in range(1, _START_ATTEMPTS + 1):
             port = _free_port()
-            with (folder / "log").open("wb") as log:
-                process = subprocess.Popen(  # noqa: S603 (the arguments are ours)
-                    [postgres, "-D", str(data), *_settings(port, folder)],
-                    **_as_user(user, folder),
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            process = _launch(postgres, folder, port, user)
             if _answers(process, port):
                 _started[process.pid] = process
                 return PostgresServer(port, process.pid, str(folder))
@@ -231,6 +246,17 @@ def _checked(arguments: list[str], folder: Path, user: pwd.struct_passwd | None)
     )
     if done.returncode != 0:
         raise PostgresUnavailableError(f"'{arguments[0]}' failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def _launch(postgres: str, folder: Path, port: int, user: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 (the arguments are ours)
+            [postgres, "-D", str(folder / "data"), *_settings(port, folder)],
+            **_as_user(user, folder),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def _free_port() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -21,12 +22,13 @@ from tiphys._util.ids import new_id
 from tiphys.engine.commands import Cancel, Launch
 from tiphys.engine.model import Node, NodeType, Phase, Reason, Values, WorkflowState
 from tiphys.errors import AlreadyExistsError, NotFoundError, StoreError, UsageError
-from tiphys.ports.store import Store, Transaction, WorkflowBatch
+from tiphys.ports.store import Lease, Store, Transaction, WorkflowBatch
 from tiphys.records.artifacts import Artifact, ArtifactType, ArtifactUse, ArtifactVersion
 from tiphys.records.base import EntityType, Operator, Query, Record, Where
 from tiphys.records.metrics import MetricValue
 from tiphys.records.models import ModelLink, ModelStage, ModelVersion, RegisteredModel
 from tiphys.records.objects import StoredObject
+from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.runs import ExecutionStatus, Metadata, Pipeline, Run, StepRun
 from tiphys.records.stacks import Component, ComponentType, Service, StackRecord
 from tiphys.records.synchronization import LockClaim, LockLimit, Memo
@@ -56,6 +58,7 @@ KINDS: tuple[type[Record], ...] = (
     LockLimit,
     Memo,
     MetricValue,
+    QueuedWorkflow,
     WorkflowRequest,
     WorkflowRow,
 )
@@ -70,6 +73,7 @@ UNIQUE: tuple[tuple[type[Record], tuple[str, ...]], ...] = (
     (StoredObject, ("kind", "namespace", "name")),
     (LockClaim, ("workflow_uid", "holder", "key")),
     (LockLimit, ("key",)),
+    (QueuedWorkflow, ("workflow_uid",)),
     (Memo, ("namespace", "cache", "key")),
     (MetricValue, ("name", "key")),
     (ArtifactVersion, ("artifact_id", "version")),
@@ -836,7 +840,65 @@ class StoreContract:
             (row,) = tx.find(Query.of(WorkflowRow))
         assert row.owner == "b"
 
+    def test_workflows_are_held_by_their_owner_alone(self, store: Store) -> None:
+        with store.transaction() as tx:
+            tx.add(a_workflow("v", owner="a"), a_workflow("w", owner="b"), a_workflow("x", owner="a"), a_workflow("y"))
+            assert tx.hold(["v", "w", "y", "none"], "a") == {"v"}
+            assert tx.hold([], "a") == set()
+            assert (tx.owned("a"), tx.owned("c")) == ({"v", "x"}, set())
+            assert tx.owners() == {"a", "b"}
+
+    def test_a_lease_holds_from_its_renewal_on_by_the_clock_of_the_database(self, store: Store) -> None:
+        with store.transaction() as tx:
+            tx.renew("a", place="here", serving=True, seconds=60)
+            tx.renew("b", place="there", serving=False, seconds=-1)
+        with store.reader() as reader:
+            assert reader.leases() == [Lease("a", "here", True, 1, True), Lease("b", "there", False, 1, False)]
+        with store.transaction() as tx:
+            tx.renew("b", place="here", serving=True, seconds=60)
+            tx.end_leases(["a", "none"])
+            assert tx.leases() == [Lease("b", "here", True, 2, True)]
+
     # Together with others.
+
+    def test_who_holds_a_workflow_keeps_it_until_the_transaction_ends(self, make_store: Callable[[], Store]) -> None:
+        stores = [make_store(), make_store()]
+        with stores[0].transaction() as tx:
+            tx.add(a_workflow("w", owner="a"))
+        order: list[str] = []
+
+        def work(index: int) -> None:
+            if index:
+                held.wait()
+                with stores[1].transaction() as tx:
+                    order.append(f"claimed: {tx.claim('w', 'b', expected='a')}")
+            else:
+                with stores[0].transaction() as tx:
+                    assert tx.hold(["w"], "a") == {"w"}
+                    held.set()
+                    time.sleep(0.2)  # the other one asks meanwhile
+                    order.append("done")
+
+        held = threading.Event()
+        in_threads(2, work)
+        assert order == ["done", "claimed: True"]
+        with stores[0].transaction() as tx:
+            assert tx.hold(["w"], "a") == set()
+
+    def test_what_is_serialized_is_done_one_after_the_other(self, make_store: Callable[[], Store]) -> None:
+        stores = [make_store(), make_store()]
+        inside: list[int] = []
+
+        def work(index: int) -> int:
+            with stores[index % 2].transaction() as tx:
+                tx.serialize("a name")
+                inside.append(index)
+                time.sleep(0.01)
+                found = len(inside)
+                inside.remove(index)
+                return found
+
+        assert in_threads(8, work) == [1] * 8
 
     def test_numbers_of_many_threads_have_no_gaps(self, store: Store) -> None:
         artifact = an_artifact("a")

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from tiphys._util.times import from_epoch, to_epoch
 from tiphys.controller import cron as cron_module
 from tiphys.controller.cleaning import Cleaner
-from tiphys.controller.cron import (
+from tiphys.controller.cron import CronScheduler
+from tiphys.controller.schedules import (
     COMPLETED,
     LAST_SCHEDULE,
-    CronScheduler,
     Refuse,
     Skip,
     Start,

@@ -35,7 +35,7 @@ ORPHANED = 60.0
 class _Job:
     """A task that was launched or taken up."""
 
-    __slots__ = ("cancelled", "grace", "pod", "report", "task")
+    __slots__ = ("cancelled", "grace", "left", "pod", "report", "task")
 
     def __init__(self, task: Task, report: Report) -> None:
         self.task = task
@@ -43,6 +43,8 @@ class _Job:
         self.pod: Pod | None = None
         self.cancelled = False
         self.grace = 0.0
+        #: Whether another process has taken the task up.
+        self.left = False
 
 
 class ContainerRunner(Runner):
@@ -98,6 +100,13 @@ class ContainerRunner(Runner):
             pod = job.pod
         if pod is not None:
             pod.cancel(grace)
+
+    def let_go(self, task_id: str, grace: float) -> None:  # the port's; nothing is ended
+        """Hear no more of the pod: the engine tells the other process of it."""
+        with self._lock:
+            job = self._jobs.pop(task_id, None)
+            if job is not None:
+                job.left = True
 
     def reattach(self, tasks: Iterable[Task], report: Report) -> set[str]:
         """Take up tasks that have containers, or ended and left word of it.
@@ -168,6 +177,8 @@ class ContainerRunner(Runner):
         except Exception as error:  # noqa: BLE001  # reported: a template may be malformed in any way
             finished = _problem(job, f"The pod of '{job.task.name}' is impossible: {error!r}")
         with self._lock:
+            if job.left:
+                return
             del self._jobs[job.task.id]
             self._reported.append(folder)
             wanted = finished is not None and not job.cancelled

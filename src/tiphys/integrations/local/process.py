@@ -111,6 +111,16 @@ class ProcessRunner(Runner):
         self._outbox.put(pack({"op": "cancel", "id": task_id, "grace": grace}))
         self._wake()
 
+    def let_go(self, task_id: str, grace: float) -> None:  # the port's; nothing is ended
+        """Hear no more of the task's process; one that was not made yet is not made any more."""
+        with self._lock:
+            job = self._jobs.pop(task_id, None)
+            if job is not None:
+                job.cancelled = not job.sent
+            folder = TaskFolder(self._home, task_id)
+            self._reported = [each for each in self._reported if each.path != folder.path]
+            self._changed.notify_all()
+
     def reattach(self, tasks: Iterable[Task], report: Report) -> set[str]:
         """Take up tasks whose processes run, or ended and left word of it."""
         found = set()

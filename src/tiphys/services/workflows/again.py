@@ -45,7 +45,6 @@ def resubmitted(
     memoized: bool,
     parameters: Mapping[str, str] | None,
     priority: int | None,
-    owner: str,
 ) -> tuple[Submitted, WorkflowBatch]:
     """A new workflow like an old one, and the nodes that it takes over.
 
@@ -67,7 +66,7 @@ def resubmitted(
     )
     options = SubmitOptions(runner=stored.row.runner, priority=priority, strict=False)
     submitted = prepare(
-        transaction, workflow.to_json(), options, namespace=stored.row.workspace, owner=owner, now=now, keep=memoized
+        transaction, workflow.to_json(), options, namespace=stored.row.workspace, now=now, keep=memoized
     )
     state = replace(
         stored.state,

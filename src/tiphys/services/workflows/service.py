@@ -42,7 +42,7 @@ from tiphys.services.runs import delete_run
 from tiphys.services.stacks import StackService
 from tiphys.services.stored_templates import StoredTemplates
 from tiphys.services.workflows import again, artifacts, limits
-from tiphys.services.workflows.abandoned import tell, with_messages
+from tiphys.services.workflows.abandoned import tell, waiting, with_messages
 from tiphys.services.workflows.changes import ChangeReader
 from tiphys.services.workflows.claims import make_claims
 from tiphys.services.workflows.detached import carry_out_detached
@@ -131,33 +131,36 @@ class WorkflowService(Workflows):
         )[0]
 
     def _submit(self, make: Callable[[Reader], Sequence[Mapping[str, Any]]], options: SubmitOptions) -> list[Manifest]:
-        owner = self._owner(detached=options.detached)
         submitted: list[Submitted] = []
         with self._store.transaction() as transaction:
+            if options.claim is not None:
+                options.claim(transaction)
             for manifest in make(transaction):
-                found = prepare(transaction, manifest, options, namespace=self._namespace, owner=owner, now=utc_now())
-                submitted.append(found)
+                found = prepare(transaction, manifest, options, namespace=self._namespace, now=utc_now())
                 if not options.dry_run:
-                    self._add(transaction, found)
+                    found = self._add(transaction, found, detached=options.detached)
+                submitted.append(found)
         if not options.dry_run:
-            self._start([one.row.id for one in submitted], detached=options.detached)
+            self._start([one.row for one in submitted], detached=options.detached)
         return [one.manifest for one in submitted]
 
-    def _add(self, transaction: Transaction, submitted: Submitted) -> None:
-        """Store a workflow with its run, which has the active stack."""
+    def _add(self, transaction: Transaction, submitted: Submitted, *, detached: bool) -> Submitted:
+        """Store a workflow with its run, which has the active stack; returns it as it was stored."""
         stack = self._stacks.for_run(transaction, None)
         make_claims(transaction, self._home, submitted.row, whole_spec(submitted.manifest))
-        transaction.add(submitted.row, replace(submitted.run, stack=stack.name))
+        row = self._host().admit(transaction, submitted.row, None, detached=detached)
+        transaction.add(row, replace(submitted.run, stack=stack.name))
+        return replace(submitted, row=row)
 
-    def _owner(self, *, detached: bool) -> str:
-        return "" if detached else self._host().owner
-
-    def _start(self, uids: Sequence[str], *, detached: bool) -> None:
+    def _start(self, rows: Sequence[WorkflowRow], *, detached: bool) -> None:
         if detached:
-            carry_out_detached(uids, home=self._home, db_url=self._db_url)
-        else:
-            for uid in uids:
-                self._host().start(uid)
+            carry_out_detached([row.id for row in rows], home=self._home, db_url=self._db_url)
+            return
+        for row in rows:
+            if row.owner:
+                self._host().start(row.id)
+            else:
+                self._host().await_turn(row.id)
 
     def carry_out(self, uids: Sequence[str], ready: Callable[[], None]) -> None:
         """Take up stored workflows in this process, and return when all have ended."""
@@ -205,8 +208,8 @@ class WorkflowService(Workflows):
         """Wait for the end of a workflow, wherever it is carried out."""
         with self._store.reader() as reader:
             row = self._row(reader, name)
+            self._expect_alive(reader, row)
         if row.finished_at is None:
-            self._expect_alive(row)
             self._host().wait(row.id)
         with self._store.reader() as reader:
             return self._row(reader, row.name, uid=row.id)
@@ -219,13 +222,14 @@ class WorkflowService(Workflows):
         while True:
             with self._store.reader() as reader:
                 now = reader.load_workflow(row.id)
+                if now is not None:
+                    self._expect_alive(reader, now.row)
             if now is None:
                 return
             if before is None or (now.state, now.nodes) != (before.state, before.nodes):
                 yield whole(now)
             if now.row.finished_at is not None:
                 return
-            self._expect_alive(now.row)
             before = now
             time.sleep(WATCH_PAUSE)
 
@@ -281,7 +285,8 @@ class WorkflowService(Workflows):
             for run in runs:
                 delete_run(transaction, run)
             transaction.delete_found(Query.of(WorkflowRequest, workflow_uid=row.id))
-            transaction.delete(WorkflowRow, [row.id])
+            if not transaction.delete(WorkflowRow, [row.id]):
+                raise NotFoundError(f"The workflow '{row.name}' was deleted by another process meanwhile.")
         shutil.rmtree(logs_folder(self._home, row.id), ignore_errors=True)
 
     def _delete_garbage(self, row: WorkflowSummary, *, force: bool) -> None:
@@ -364,10 +369,9 @@ class WorkflowService(Workflows):
             row, batch, removed = again.retried(
                 stored, restart_successful=restart_successful, selector=selector, parameters=parameters
             )
-            row = replace(row, owner=self._owner(detached=detached))
-            self._replace(transaction, row, batch)
+            row = self._replace(transaction, row, batch, detached=detached)
         remove_logs(self._home, row.id, removed)
-        self._start([row.id], detached=detached)
+        self._start([row], detached=detached)
         return self.get(row.name, uid=row.id)
 
     def resubmit(
@@ -389,11 +393,10 @@ class WorkflowService(Workflows):
                 memoized=memoized,
                 parameters=parameters,
                 priority=priority,
-                owner=self._owner(detached=detached),
             )
-            self._add(transaction, submitted)
+            submitted = self._add(transaction, submitted, detached=detached)
             transaction.save(batch)
-        self._start([submitted.row.id], detached=detached)
+        self._start([submitted.row], detached=detached)
         return submitted.manifest
 
     # Semaphores -------------------------------------------------------------------------------------------------------
@@ -438,13 +441,17 @@ class WorkflowService(Workflows):
     def _objects(self) -> ObjectService:
         return ObjectService(self._store, home=self._home, namespace=self._namespace)
 
-    def _replace(self, transaction: Transaction, row: WorkflowRow, batch: WorkflowBatch) -> None:
-        """Write a workflow anew, with no other nodes than those of `batch`."""
+    def _replace(
+        self, transaction: Transaction, row: WorkflowRow, batch: WorkflowBatch, *, detached: bool
+    ) -> WorkflowRow:
+        """Write a workflow anew, with no other nodes than those of `batch`; returns it as it was stored."""
         transaction.delete(WorkflowRow, [row.id])
+        row = self._host().admit(transaction, row, None, detached=detached)
         transaction.add(row)
         transaction.save(batch)
         for run in transaction.find(Query.of(Run, workflow_uid=row.id)):
             transaction.update(Run, run.id, status=ExecutionStatus.RUNNING, message="", finished_at=None)
+        return row
 
     def _shut_down(self, name: str, strategy: str) -> Manifest:
         with self._store.reader() as reader:
@@ -467,12 +474,13 @@ class WorkflowService(Workflows):
             pending = transaction.find(Query.of(WorkflowRequest, workflow_uid=stored.row.id, order="id"))
             stored.nodes = as_asked(stored.nodes, pending)
             transaction.add(*requests_for(stored.row.id, make(stored)))
-        if not self._is_alive(stored.row.owner):
+            waits = bool(waiting(transaction, [stored.row]))
+        if not waits and not self._is_alive(stored.row.owner):
             carry_out_detached([stored.row.id], home=self._home, db_url=self._db_url)
         return whole(stored)
 
-    def _expect_alive(self, row: WorkflowSummary) -> None:
-        if not self._is_alive(row.owner):
+    def _expect_alive(self, reader: Reader, row: WorkflowSummary) -> None:
+        if row.finished_at is None and not self._is_alive(row.owner) and not waiting(reader, [row]):
             raise ConflictError(
                 f"The process that carried out {row.name} died.",
                 hint=f"Go on: tiphys argo resume {row.name}",

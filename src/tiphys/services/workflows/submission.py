@@ -132,7 +132,6 @@ def prepare(
     options: SubmitOptions,
     *,
     namespace: str,
-    owner: str,
     now: datetime,
     keep: bool = False,
 ) -> Submitted:
@@ -143,7 +142,6 @@ def prepare(
         manifest: The workflow as submitted.
         options: What the submission changes.
         namespace: Where it belongs if it does not say so.
-        owner: Who is going to carry it out.
         now: The present.
         keep: Whether it keeps the templates that stand in its status, instead of looking them up.
 
@@ -181,7 +179,6 @@ def prepare(
         suspended=bool((workflow.get("spec") or {}).get("suspend")),
         manifest=read.to_json_text(),
         runner=runner,
-        owner=owner,
         created_at=now,
     )
     run = Run(
@@ -232,7 +229,10 @@ def _metadata(
     name = str(metadata.get("name") or "")
     if not name:
         name = generate_name(transaction, namespace, str(metadata.get("generateName") or "workflow-"))
-    elif _is_taken(transaction, namespace, name):
+    else:
+        # Two that are submitted under one name do not both find it free.
+        transaction.serialize(f"workflow {namespace}/{name}")
+    if metadata.get("name") and _is_taken(transaction, namespace, name):
         raise AlreadyExistsError(
             f"There is a workflow '{name}' already.", hint="Use generateName, or another name with --name."
         )

@@ -154,6 +154,8 @@ class PodRunner(Runner):
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._closed = False
+        #: Whether other processes follow pods of our pod server.
+        self._left = False
 
     def launch(self, task: Task, report: Report) -> None:
         """Have the task's pod started, unless it has one or had one that ended."""
@@ -176,6 +178,15 @@ class PodRunner(Runner):
             _ask_to_cancel(job)
         elif sent and connection is not None:
             connection.send({"op": "cancel", "id": task_id, "grace": grace})
+
+    def let_go(self, task_id: str, grace: float) -> None:  # the port's; nothing is ended
+        """Hear no more of the pod: its files are all that the other process needs to follow it."""
+        with self._lock:
+            job = self._jobs.pop(task_id, None)
+            path = PodFolder(self._home, task_id).path
+            self._reported = deque(folder for folder in self._reported if folder.path != path)
+            self._left = self._left or job is not None
+            self._changed.notify_all()
 
     def reattach(self, tasks: Iterable[Task], report: Report) -> set[str]:
         """Take up tasks whose pods run, or ended and left word of it."""
@@ -224,7 +235,7 @@ class PodRunner(Runner):
             self._listener.join(5)
         if connection is not None:
             connection.disconnect()
-            if left:
+            if left or self._left:
                 threading.Thread(target=connection.wait, name="tiphys-pods-reaper", daemon=True).start()
             else:
                 connection.wait()
