@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -173,6 +173,17 @@ class Statements:
         """Counts what obeys the conditions of a query."""
         return self._on_all("SELECT count(*)", query)
 
+    def update_found(self, query: Query[R], changes: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        """Sets fields of what obeys the conditions of a query."""
+        columns = {name: _column(self.of(query.kind).mapping, name) for name in changes}
+        assignments = ", ".join(f'"{name}" = {self.dialect.mark}' for name in columns)
+        text, conditions = self._on_all(f"SET {assignments}", query)
+        values = [
+            value if value is None or (convert := encoder(columns[name])) is None else convert(value)
+            for name, value in changes.items()
+        ]
+        return text, [*values, *conditions]
+
     def delete_found(self, query: Query[R]) -> tuple[str, list[Any]]:
         """Removes what obeys the conditions of a query."""
         return self._on_all("DELETE", query)
@@ -184,7 +195,9 @@ class Statements:
         text = prepared.selects.get(key)
         if text is None:
             conditions = [condition(self.dialect, _column(mapping, where.field), where) for where in query.where]
-            text = f"{verb} FROM {mapping.table.name}{_where(conditions)}"
+            table = mapping.table.name
+            begin = f"UPDATE {table} {verb}" if verb.startswith("SET ") else f"{verb} FROM {table}"
+            text = f"{begin}{_where(conditions)}"
             prepared.selects[key] = text
         return text, self._bound(mapping, query.where)
 
