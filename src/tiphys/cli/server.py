@@ -14,6 +14,7 @@ from tiphys.cli.argo.controller import telling
 from tiphys.cli.lazy import Command
 from tiphys.cli.session import backend, close_backend
 from tiphys.controller.caretaker import Caretaker
+from tiphys.controller.events import EventDesk
 from tiphys.errors import MissingExtraError, UsageError
 from tiphys.services.backend import LocalBackend
 
@@ -71,8 +72,13 @@ def server(
         telling()
         ending = threading.Event()
         caretaker = Caretaker(service, look_back=timedelta(0))
-        rounds = threading.Thread(target=caretaker.run, args=(ending,), name="tiphys-caretaker", daemon=True)
-        rounds.start()
+        events = EventDesk(service, runner=runner)
+        threads = [
+            threading.Thread(target=caretaker.run, args=(ending,), name="tiphys-caretaker", daemon=True),
+            threading.Thread(target=events.run, args=(ending,), name="tiphys-events", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
         _announce(host, listener.getsockname()[1], certificate)
         try:
             serve(service, listener, certificate, runner=runner)
@@ -80,7 +86,8 @@ def server(
             pass
         finally:
             ending.set()
-            rounds.join(_PATIENCE)
+            for thread in threads:
+                thread.join(_PATIENCE)
         left = len(caretaker.carried())
         close_backend(service.home)
         click.echo(f"The server has ended; {left} workflows go on when one runs again.")

@@ -231,9 +231,7 @@ RECORD_TABLES: dict[type[Record], Table] = {
     EventSubscription: Table(
         name="event_subscriptions", columns=_columns(EventSubscription), uniques=(("workspace", "name"),)
     ),
-    RunNotice: Table(
-        name="run_notices", columns=_columns(RunNotice), indexes=(("subscription_id", "state", "id"),)
-    ),
+    RunNotice: Table(name="run_notices", columns=_columns(RunNotice), indexes=(("subscription_id", "state", "id"),)),
 }
 #: Kinds of records that are read from another kind's table, without its wide columns.
 VIEWS: dict[type[Record], Table] = {WorkflowSummary: RECORD_TABLES[WorkflowRow]}

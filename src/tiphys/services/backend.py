@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tiphys.errors import StoreError
 from tiphys.plugins.loading import load
 from tiphys.ports.backend import Backend
 from tiphys.ports.engine_host import EngineHost
+from tiphys.ports.events import Events
 from tiphys.ports.store import Store
-from tiphys.ports.workflows import Objects, Workflows
+from tiphys.ports.workflows import Objects
 from tiphys.records.base import DEFAULT_WORKSPACE, Query, R
 from tiphys.services.artifacts import ArtifactService
 from tiphys.services.labels import LabelService
 from tiphys.services.models import ModelService
 from tiphys.services.runs import RunService
 from tiphys.services.stacks import StackService
+
+if TYPE_CHECKING:
+    from tiphys.services.workflows.service import WorkflowService
 
 
 class LocalBackend(Backend):
@@ -63,9 +68,9 @@ class LocalBackend(Backend):
         return service
 
     @cached_property
-    def workflows(self) -> Workflows:  # type: ignore[override]  # a port's attribute, made late
+    def workflows(self) -> WorkflowService:  # type: ignore[override]  # a port's attribute, made late
         """Workflows as Argo's API serves them."""
-        service: Workflows = load("tiphys.services.workflows.service:WorkflowService")(
+        service: WorkflowService = load("tiphys.services.workflows.service:WorkflowService")(
             self.store,
             self.stacks,
             host=self._connected,
@@ -73,6 +78,14 @@ class LocalBackend(Backend):
             home=self.home,
             db_url=self.db_url,
             namespace=self.workspace,
+        )
+        return service
+
+    @cached_property
+    def events(self) -> Events:  # type: ignore[override]  # a port's attribute, made late
+        """Events, those that came in and those that are posted."""
+        service: Events = load("tiphys.services.events.service:EventService")(
+            self.store, home=self.home, namespace=self.workspace
         )
         return service
 

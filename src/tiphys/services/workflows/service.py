@@ -143,6 +143,19 @@ class WorkflowService(Workflows):
             self._start([one.row.id for one in submitted], detached=options.detached)
         return [one.manifest for one in submitted]
 
+    def submit_within(
+        self, transaction: Transaction, manifest: Mapping[str, Any], options: SubmitOptions
+    ) -> WorkflowSummary:
+        """Store a workflow with all else that a transaction writes; `start` it afterwards. Raises as `submit`."""
+        owner = self._owner(detached=False)
+        found = prepare(transaction, manifest, options, namespace=self._namespace, owner=owner, now=utc_now())
+        self._add(transaction, found)
+        return found.row
+
+    def start(self, uids: Sequence[str]) -> None:
+        """Begin with workflows of `submit_within`, once they are committed."""
+        self._start(uids, detached=False)
+
     def _add(self, transaction: Transaction, submitted: Submitted) -> None:
         """Store a workflow with its run, which has the active stack."""
         stack = self._stacks.for_run(transaction, None)

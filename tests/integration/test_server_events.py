@@ -1,0 +1,282 @@
+"""Events that are sent to a real server: what they start, once, whatever happens between."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from hera.events.models import Item
+from hera.events.service import EventsService
+from tests.integration.server_desk import PATIENCE, RunningServer, running_server
+
+from tiphys._util.ids import new_id
+from tiphys._util.times import to_epoch, utc_now
+from tiphys.db.store import open_store
+from tiphys.records.base import Query
+from tiphys.records.events import EventState, ReceivedEvent
+from tiphys.records.workflows import WorkflowSummary
+from tiphys.services.events.signatures import CLIENTS, HEADER, sign
+
+# Hera's own use of pydantic and of httpx.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20"),
+    pytest.mark.filterwarnings("ignore:`verify=<str>` is deprecated"),
+    pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload"),
+]
+
+TEMPLATE: dict[str, Any] = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "WorkflowTemplate",
+    "metadata": {"name": "greet"},
+    "spec": {
+        "entrypoint": "main",
+        "arguments": {"parameters": [{"name": "message", "value": "nothing"}]},
+        "templates": [
+            {
+                "name": "main",
+                "inputs": {"parameters": [{"name": "message", "value": "{{workflow.parameters.message}}"}]},
+                "container": {"image": "busybox", "command": ["echo", "{{inputs.parameters.message}}"]},
+            }
+        ],
+    },
+}
+
+
+def binding(name: str, selector: str, **submit: Any) -> dict[str, Any]:
+    parameters = [{"name": "message", "valueFrom": {"event": "payload.message"}}]
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "WorkflowEventBinding",
+        "metadata": {"name": name},
+        "spec": {
+            "event": {"selector": selector},
+            "submit": {"workflowTemplateRef": {"name": "greet"}, "arguments": {"parameters": parameters}, **submit},
+        },
+    }
+
+
+class Desk:
+    """One namespace of a server."""
+
+    def __init__(self, server: RunningServer, client: httpx2.Client, namespace: str) -> None:
+        self.server, self.client, self.namespace = server, client, namespace
+        self.store = open_store(f"sqlite:///{server.home / 'tiphys.db'}")
+
+    def bind(self, *bindings: dict[str, Any]) -> None:
+        self.client.post(f"/api/v1/workflow-templates/{self.namespace}", json={"template": TEMPLATE}).raise_for_status()
+        for one in bindings:
+            self.client.post(
+                f"/api/v1/workflow-event-bindings/{self.namespace}", json={"workflowEventBinding": one}
+            ).raise_for_status()
+
+    def send(self, path: str = "", **given: Any) -> httpx2.Response:
+        return self.client.post(f"/api/v1/events/{self.namespace}/{path}", **given)
+
+    def events(self) -> list[ReceivedEvent]:
+        with self.store.reader() as reader:
+            return reader.find(Query.of(ReceivedEvent, workspace=self.namespace, order="id"))
+
+    def settled(self) -> list[ReceivedEvent]:
+        """The events, once none waits."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            found = self.events()
+            if all(one.state is not EventState.QUEUED for one in found):
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"some wait still: {found}")
+
+    def workflows(self) -> list[WorkflowSummary]:
+        with self.store.reader() as reader:
+            return reader.find(Query.of(WorkflowSummary, workspace=self.namespace, order="id"))
+
+    def whole(self, name: str) -> dict[str, Any]:
+        found = self.client.get(f"/api/v1/workflows/{self.namespace}/{name}").raise_for_status().json()
+        assert isinstance(found, dict)
+        return found
+
+    def finished(self, name: str) -> dict[str, Any]:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            found = self.whole(name)
+            if found["status"].get("phase") in ("Succeeded", "Failed", "Error"):
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"{name} has not ended")
+
+
+@pytest.fixture
+def desk(server: RunningServer) -> Iterator[Desk]:
+    with server.client() as client:
+        made = Desk(server, client, f"events-{new_id()[-8:]}")
+        with closing(made.store):
+            yield made
+
+
+def test_an_event_runs_the_workflow_of_the_binding_that_it_meets(desk: Desk) -> None:
+    desk.bind(
+        binding("met", 'payload.message != "" && metadata["x-argo-e2e"] == ["true"] && discriminator == "mine"'),
+        binding("not-met", 'discriminator == "other"'),
+    )
+    answer = desk.send("mine", json={"message": "hello events"}, headers={"X-Argo-E2E": "true"})
+    assert (answer.status_code, answer.json()) == (200, {})
+    (event,) = desk.settled()
+    assert event.state is EventState.DONE
+    (row,) = desk.workflows()
+    found = desk.finished(row.name)
+    assert found["status"]["phase"] == "Succeeded"
+    assert found["spec"]["arguments"]["parameters"] == [{"name": "message", "value": "hello events"}]
+    assert found["metadata"]["labels"]["workflows.argoproj.io/workflow-event-binding"] == "met"
+    assert found["metadata"]["labels"]["workflows.argoproj.io/workflow-template"] == "greet"
+    assert row.name.startswith("greet-")
+
+
+def test_bindings_are_listed_as_argo_lists_them(desk: Desk) -> None:
+    desk.bind(binding("one", "true"), binding("two", "false"))
+    found = desk.client.get(f"/api/v1/workflow-event-bindings/{desk.namespace}").raise_for_status().json()
+    assert [one["metadata"]["name"] for one in found["items"]] == ["one", "two"]
+
+
+def test_one_binding_that_fails_does_not_stop_the_others(desk: Desk) -> None:
+    desk.bind(binding("broken", "payload.list[3] == 1"), binding("fine", "true"))
+    assert desk.send("", json={"message": "m"}).status_code == 200
+    (event,) = desk.settled()
+    assert event.state is EventState.DEAD
+    assert "payload.list[3]" in event.outcomes["broken"]["error"]
+    assert [row.name for row in desk.workflows()] == [event.outcomes["fine"]["workflow"]]
+
+
+@pytest.mark.parametrize("header", ["Idempotency-Key", "X-GitHub-Delivery"])
+def test_a_delivery_that_comes_again_submits_once(desk: Desk, header: str) -> None:
+    desk.bind(binding("b", "true"))
+    for _ in range(3):
+        assert desk.send("", json={"message": "m"}, headers={header: "same"}).status_code == 200
+    assert desk.send("", json={"message": "m"}, headers={header: "other"}).status_code == 200
+    assert len(desk.settled()) == 2
+    assert len(desk.workflows()) == 2
+
+
+def test_hera_sends_events(desk: Desk) -> None:
+    desk.bind(binding("b", "true"))
+    service = EventsService(host=desk.server.url, verify_ssl=desk.server.authority, namespace=desk.namespace)
+    service.receive_event("x", Item({"message": "of Hera"}))
+    desk.settled()
+    (row,) = desk.workflows()
+    assert desk.whole(row.name)["spec"]["arguments"]["parameters"][0]["value"] == "of Hera"
+
+
+def clients(**found: str) -> dict[str, Any]:
+    return {"kind": "Secret", "metadata": {"name": CLIENTS}, "stringData": found}
+
+
+def store_secret(desk: Desk, **found: str) -> None:
+    from tiphys.services.objects import ObjectService
+
+    ObjectService(desk.store, home=desk.server.home, namespace=desk.namespace).create(clients(**found))
+
+
+def test_a_namespace_with_webhook_clients_takes_what_they_signed_and_nothing_else(desk: Desk) -> None:
+    desk.bind(binding("b", "true"))
+    store_secret(desk, github="type: github\nsecret: shh", generic="type: hmac\nsecret: hush")
+    body = json.dumps({"message": "signed"}).encode()
+    right = hmac.new(b"shh", body, hashlib.sha256).hexdigest()
+    sha1 = hmac.new(b"shh", body, hashlib.sha1).hexdigest()
+    for headers in ({}, {"X-Hub-Signature": f"sha1={sha1}"}, {"X-Hub-Signature-256": f"sha256={right[::-1]}"}):
+        answer = desk.send("", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, 7)
+    assert desk.events() == []
+    assert desk.send("", content=body, headers={"X-Hub-Signature-256": f"sha256={right}"}).status_code == 200
+    (event,) = desk.settled()
+    assert event.sender == "github"
+    assert "x-hub-signature-256" not in event.metadata
+
+    stamped = {HEADER: sign("hush", body, now=to_epoch(utc_now()))}
+    assert desk.send("", content=body, headers=stamped).status_code == 200
+    assert desk.send("", content=body, headers={**stamped, "Idempotency-Key": "new"}).status_code == 403
+    old = {HEADER: sign("hush", body, now=to_epoch(utc_now()) - 301)}
+    assert desk.send("", content=body, headers=old).status_code == 403
+    assert [one.sender for one in desk.settled()] == ["github", "generic"]
+
+
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+def test_cloud_events_of_the_library(desk: Desk, mode: str) -> None:
+    from cloudevents.core.bindings import http
+    from cloudevents.core.formats.json import JSONFormat
+    from cloudevents.core.v1.event import CloudEvent
+
+    desk.bind(binding("b", 'metadata["ce-type"] == ["org.example.made"] && metadata["ce-subject"] == ["a b"]'))
+    attributes = {"type": "org.example.made", "source": "/here", "id": "1", "subject": "a b", "specversion": "1.0"}
+    made = CloudEvent({**attributes, "datacontenttype": "application/json"}, {"message": "of the cloud"})
+    sent = (http.to_binary if mode == "binary" else http.to_structured)(made, JSONFormat())
+    for _ in range(2):
+        assert desk.send("", content=sent.body, headers=sent.headers).status_code == 200
+    assert [one.state for one in desk.settled()] == [EventState.DONE]
+    (row,) = desk.workflows()
+    assert desk.whole(row.name)["spec"]["arguments"]["parameters"][0]["value"] == "of the cloud"
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "told"),
+    [
+        (b"{", 400, "is not JSON"),
+        (b"NaN", 400, "is not JSON"),
+        (b"[" * 101 + b"]" * 101, 400, "nested"),
+        (b"[" * 100_000, 400, "is not JSON"),
+        (b'"' + b"x" * 2 * 1024 * 1024 + b'"', 413, "at most"),
+    ],
+    ids=["half", "nan", "deep", "bomb", "large"],
+)
+def test_bad_events_are_refused_and_not_kept(desk: Desk, content: bytes, status: int, told: str) -> None:
+    answer = desk.send("", content=content)
+    assert (answer.status_code, told in answer.json()["message"]) == (status, True)
+    assert desk.events() == []
+
+
+def test_a_hundred_megabytes_are_refused(desk: Desk) -> None:
+    def chunks() -> Iterator[bytes]:
+        for _ in range(100):
+            yield b" " * 1_000_000
+
+    assert desk.send("", content=chunks()).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["a%00b", "a%0ab", "d" * 254])
+def test_a_discriminator_is_one_line(desk: Desk, path: str) -> None:
+    assert desk.send(path, json={}).status_code == 400
+
+
+def test_what_was_answered_is_carried_out_after_a_crash_and_once(tmp_path: Path) -> None:
+    """The server is killed again and again, at moments that are whatever they are."""
+    home = tmp_path / "home"
+    sent = 0
+    for round_number in range(3):
+        with running_server(home) as server, server.client() as client:
+            desk = Desk(server, client, "crash")
+            with closing(desk.store):
+                if round_number == 0:
+                    desk.bind(binding("b", "true"))
+                for _ in range(10):
+                    desk.send(
+                        "", json={"message": f"m{sent}"}, headers={"Idempotency-Key": str(sent)}
+                    ).raise_for_status()
+                    sent += 1
+                # Sent once more, as a sender does that has not heard of the end.
+                desk.send("", json={"message": "again"}, headers={"Idempotency-Key": str(sent - 1)}).raise_for_status()
+            server.end(signal.SIGKILL)
+    with running_server(home) as server, server.client() as client:
+        desk = Desk(server, client, "crash")
+        with closing(desk.store):
+            events = desk.settled()
+            rows = desk.workflows()
+            values = sorted(desk.finished(row.name)["spec"]["arguments"]["parameters"][0]["value"] for row in rows)
+    assert [one.state for one in events] == [EventState.DONE] * sent
+    assert values == sorted(f"m{number}" for number in range(sent))
