@@ -5,18 +5,27 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from cloudevents.core.bindings import http
+from cloudevents.core.bindings.http import HTTPMessage, from_structured
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
 from hera.events.models import Item
 from hera.events.service import EventsService
-from tests.integration.server_desk import PATIENCE, RunningServer, running_server
+from tests.integration.server_desk import PATIENCE, RunningServer, running_server, workflow
 
 from tiphys._util.ids import new_id
 from tiphys._util.times import to_epoch, utc_now
@@ -24,7 +33,8 @@ from tiphys.db.store import open_store
 from tiphys.records.base import Query
 from tiphys.records.events import EventState, ReceivedEvent
 from tiphys.records.workflows import WorkflowSummary
-from tiphys.services.events.signatures import CLIENTS, HEADER, sign
+from tiphys.services.events.signatures import CLIENTS, HEADER, WebhookClient, sign, verify
+from tiphys.services.objects import ObjectService
 
 # Hera's own use of pydantic and of httpx.
 pytestmark = [
@@ -179,8 +189,6 @@ def clients(**found: str) -> dict[str, Any]:
 
 
 def store_secret(desk: Desk, **found: str) -> None:
-    from tiphys.services.objects import ObjectService
-
     ObjectService(desk.store, home=desk.server.home, namespace=desk.namespace).create(clients(**found))
 
 
@@ -209,10 +217,6 @@ def test_a_namespace_with_webhook_clients_takes_what_they_signed_and_nothing_els
 
 @pytest.mark.parametrize("mode", ["binary", "structured"])
 def test_cloud_events_of_the_library(desk: Desk, mode: str) -> None:
-    from cloudevents.core.bindings import http
-    from cloudevents.core.formats.json import JSONFormat
-    from cloudevents.core.v1.event import CloudEvent
-
     desk.bind(binding("b", 'metadata["ce-type"] == ["org.example.made"] && metadata["ce-subject"] == ["a b"]'))
     attributes = {"type": "org.example.made", "source": "/here", "id": "1", "subject": "a b", "specversion": "1.0"}
     made = CloudEvent({**attributes, "datacontenttype": "application/json"}, {"message": "of the cloud"})
@@ -280,3 +284,121 @@ def test_what_was_answered_is_carried_out_after_a_crash_and_once(tmp_path: Path)
             values = sorted(desk.finished(row.name)["spec"]["arguments"]["parameters"][0]["value"] for row in rows)
     assert [one.state for one in events] == [EventState.DONE] * sent
     assert values == sorted(f"m{number}" for number in range(sent))
+
+
+# News --------------------------------------------------------------------------------------------------------------
+
+
+_CREATE = ("event", "subscription", "create", "s", "--private")
+_LIST = ("event", "subscription", "list", "-o", "json")
+
+
+class Receiver:
+    """Takes news, once it is told to."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self.taken: list[tuple[dict[str, str], bytes]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if outer.open.is_set():
+                    outer.taken.append(({name.lower(): value for name, value in self.headers.items()}, body))
+                self.send_response(204 if outer.open.is_set() else 503)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nobody reads it."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/news"
+
+    def types(self) -> list[str]:
+        return [json.loads(body)["type"].removeprefix("dev.tiphys.") for _, body in self.taken]
+
+    def wait_for(self, number: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while len(self.taken) < number and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    thread = threading.Thread(target=made.server.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+    thread.join()
+
+
+def tiphys(home: Path, *arguments: str) -> str:
+    """What a command prints."""
+    environment = {**os.environ, "TIPHYS_HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-m", "tiphys", *arguments], env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_news_of_a_run_are_posted_in_order_signed_and_after_a_crash(tmp_path: Path, receiver: Receiver) -> None:
+    home = tmp_path / "home"
+    receiver.open.clear()
+    with running_server(home, "--private-targets") as server, server.client() as client:
+        said = tiphys(home, *_CREATE, "--url", receiver.url, "-n", "news")
+        secret = said.split()[-1]
+        desk = Desk(server, client, "news")
+        with closing(desk.store):
+            made = client.post("/api/v1/workflows/news", json={"workflow": workflow("true")}).raise_for_status().json()
+            desk.finished(made["metadata"]["name"])
+        server.end(signal.SIGKILL)
+    receiver.open.set()
+    with running_server(home, "--private-targets"):
+        receiver.wait_for(4)
+    assert receiver.types() == ["run.started", "step.started", "step.succeeded", "run.succeeded"]
+    for headers, body in receiver.taken:
+        verify([WebhookClient("us", "hmac", secret)], headers, body, now=to_epoch(utc_now()))
+        event = from_structured(HTTPMessage(headers, body), JSONFormat())
+        assert event.get_source() == f"/api/v1/workflows/news/{made['metadata']['name']}"
+        assert event.get_data()["metadata"]["uid"] == made["metadata"]["uid"]
+    shown = json.loads(tiphys(home, *_LIST, "-n", "news"))
+    assert [(one["waiting"], one["dead"]) for one in shown] == [(0, 0)]
+    assert secret not in json.dumps(shown)
+
+
+def test_news_are_not_posted_to_this_machine_unless_the_server_allows_it(tmp_path: Path, receiver: Receiver) -> None:
+    home = tmp_path / "home"
+    with running_server(home) as server, server.client() as client:
+        tiphys(home, *_CREATE, "--url", receiver.url)
+        client.post("/api/v1/workflows/default", json={"workflow": workflow("true")}).raise_for_status()
+        deadline, found = time.monotonic() + PATIENCE, ""
+        while not found and time.monotonic() < deadline:
+            found = json.loads(tiphys(home, *_LIST))[0]["subscription"]["message"]
+    assert "private network" in found
+    assert receiver.taken == []
+
+
+def test_a_tiphys_starts_what_another_one_tells_of(tmp_path: Path) -> None:
+    """The news that one server posts are events that another takes, with their signature."""
+    with (
+        running_server(tmp_path / "b", "--insecure") as other,
+        httpx2.Client(base_url=other.url, timeout=PATIENCE) as client,
+    ):
+        desk = Desk(other, client, "b")
+        with closing(desk.store):
+            desk.bind(binding("b", 'metadata["ce-type"] == ["dev.tiphys.run.succeeded"]'))
+            store_secret(desk, tiphys="type: hmac\nsecret: a-key-of-some-length")
+            url = f"{other.url}/api/v1/events/b/"
+            with running_server(tmp_path / "a", "--private-targets") as server, server.client() as first:
+                options = ("--url", url, "--secret", "a-key-of-some-length", "--type", "dev.tiphys.run")
+                tiphys(tmp_path / "a", *_CREATE, *options)
+                first.post("/api/v1/workflows/default", json={"workflow": workflow("true")}).raise_for_status()
+                deadline = time.monotonic() + PATIENCE
+                while not desk.workflows() and time.monotonic() < deadline:
+                    time.sleep(0.1)
+            assert len(desk.workflows()) == 1
+            assert [one.sender for one in desk.settled()] == ["tiphys", "tiphys"]
