@@ -16,6 +16,7 @@ from tiphys.records.events import EventState, ReceivedEvent
 if TYPE_CHECKING:
     from tiphys.ports.events import Events, SubscriptionStatus
 
+_STATES = [state.value for state in EventState]
 _COLOURS = {EventState.QUEUED: "yellow", EventState.DONE: "green", EventState.DEAD: "red"}
 
 
@@ -31,7 +32,13 @@ def events() -> Events:
 
 
 @event.command("list", examples=["tiphys event list --state dead", "tiphys event list -A -o json"])
-@click.option("--state", "states", type=click.Choice([*EventState]), multiple=True, help="Only these (repeat it).")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice([state.value for state in EventState]),
+    multiple=True,
+    help="Only these (repeat it).",
+)
 @click.option("-A", "--all-namespaces", is_flag=True, help="Events of all namespaces.")
 @click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="At most so many; 0: all.")
 @output_option
@@ -42,7 +49,7 @@ def list_events(states: tuple[str, ...], all_namespaces: bool, limit: int, outpu
     )
     columns: list[Column[ReceivedEvent]] = [
         Column("ID", lambda item: item.id),
-        *([Column[ReceivedEvent]("NAMESPACE", lambda item: item.workspace)] if all_namespaces else []),
+        Column("NAMESPACE", lambda item: item.workspace, wide=not all_namespaces),
         Column("DISCRIMINATOR", lambda item: _shown(item.discriminator)),
         Column("STATE", lambda item: item.state.value, colour=lambda item: _COLOURS[item.state]),
         Column("WORKFLOWS", lambda item: ",".join(one["workflow"] for one in _submitted(item))),
