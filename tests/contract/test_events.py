@@ -25,6 +25,7 @@ from tiphys.services.events import dispatch, service
 from tiphys.services.events.announcing import Announcer
 from tiphys.services.events.delivery import LEASE, MOST_ATTEMPTS, Deliverer
 from tiphys.services.events.dispatch import Dispatcher
+from tiphys.services.workflows.service import WorkflowService
 from tiphys.testing.playing import IdleHost
 from tiphys.testing.store_contract import a_node, a_workflow, in_threads
 
@@ -220,6 +221,36 @@ def test_a_failing_database_is_tried_again_after_pauses_and_then_given_up(backen
     backend.events.retry(event.id)
     dispatcher().dispatch()
     assert backend.events.get(event.id).state is EventState.DONE
+
+
+def test_workflows_that_were_stored_as_the_database_went_away_are_started(backend, dispatcher, clock, monkeypatch):
+    backend.objects.create(binding("a"))
+    event = send(backend)
+    start, mine, gone = WorkflowService.start, dispatcher(), [True, True]
+
+    def lost(*_: Any) -> None:
+        raise StoreError("The connection was lost.")
+
+    monkeypatch.setattr(WorkflowService, "start", lost)
+    transaction = backend.store.transaction
+    kept = mine._submit
+
+    def submit(*given: Any) -> None:
+        try:
+            kept(*given)
+        finally:
+            monkeypatch.setattr(WorkflowService, "start", start)
+            monkeypatch.setattr(backend.store, "transaction", lambda: lost() if gone else transaction())
+
+    monkeypatch.setattr(mine, "_submit", submit)
+    mine.dispatch()
+    assert (backend._host.started, len(workflows(backend))) == ([], 1)
+    while gone:
+        gone.pop()
+        mine.dispatch()
+    assert backend._host.started == [backend.events.get(event.id).outcomes["a"]["uid"]]
+    mine.dispatch()
+    assert len(backend._host.started) == 1
 
 
 def test_what_ended_is_removed_after_a_while(backend, dispatcher, clock):

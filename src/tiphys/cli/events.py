@@ -11,7 +11,7 @@ from tiphys.cli.options import confirm, output_option, yes_option
 from tiphys.cli.output import Column, ago, describe, emit, heading, plain, show_list, value_text, when
 from tiphys.cli.session import backend
 from tiphys.errors import NotFoundError
-from tiphys.records.events import EventState, ReceivedEvent
+from tiphys.records.events import EventState, EventSummary
 
 if TYPE_CHECKING:
     from tiphys.ports.events import Events, SubscriptionStatus
@@ -47,7 +47,7 @@ def list_events(states: tuple[str, ...], all_namespaces: bool, limit: int, outpu
     found = events().find(
         states=[EventState(one) for one in states], limit=limit or None, all_namespaces=all_namespaces
     )
-    columns: list[Column[ReceivedEvent]] = [
+    columns: list[Column[EventSummary]] = [
         Column("ID", lambda item: item.id),
         Column("NAMESPACE", lambda item: item.workspace, wide=not all_namespaces),
         Column("DISCRIMINATOR", lambda item: _shown(item.discriminator)),
@@ -166,11 +166,11 @@ def delete(name: str, yes: bool) -> None:
     click.echo(f"Deleted the subscription {name}.")
 
 
-def _submitted(found: ReceivedEvent) -> list[dict[str, Any]]:
+def _submitted(found: EventSummary) -> list[dict[str, Any]]:
     return [one for _, one in _all(found) if "workflow" in one]
 
 
-def _all(found: ReceivedEvent) -> list[tuple[str, dict[str, Any]]]:
+def _all(found: EventSummary) -> list[tuple[str, dict[str, Any]]]:
     return sorted(found.outcomes.items())
 
 

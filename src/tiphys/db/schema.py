@@ -18,7 +18,7 @@ from typing import Any, get_args, get_type_hints
 from tiphys.errors import InvariantError, UsageError
 from tiphys.records.artifacts import Artifact, ArtifactUse, ArtifactVersion
 from tiphys.records.base import Record
-from tiphys.records.events import EventSubscription, ReceivedEvent, RunNotice, SeenSignature
+from tiphys.records.events import EventSubscription, EventSummary, ReceivedEvent, RunNotice, SeenSignature
 from tiphys.records.metrics import MetricValue
 from tiphys.records.models import ModelLink, ModelVersion, RegisteredModel
 from tiphys.records.objects import StoredObject
@@ -234,7 +234,10 @@ RECORD_TABLES: dict[type[Record], Table] = {
     RunNotice: Table(name="run_notices", columns=_columns(RunNotice), indexes=(("subscription_id", "state", "id"),)),
 }
 #: Kinds of records that are read from another kind's table, without its wide columns.
-VIEWS: dict[type[Record], Table] = {WorkflowSummary: RECORD_TABLES[WorkflowRow]}
+VIEWS: dict[type[Record], Table] = {
+    WorkflowSummary: RECORD_TABLES[WorkflowRow],
+    EventSummary: RECORD_TABLES[ReceivedEvent],
+}
 
 NODES = Table(
     name="nodes",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tiphys.errors import ServiceError, TiphysError
-from tiphys.records.events import EventState, EventSubscription, ReceivedEvent
+from tiphys.records.events import EventState, EventSubscription, EventSummary, ReceivedEvent
 
 
 class SignatureError(TiphysError):
@@ -73,8 +73,8 @@ class Events(ABC):
     @abstractmethod
     def find(
         self, *, states: Sequence[EventState] = (), limit: int | None = None, all_namespaces: bool = False
-    ) -> list[ReceivedEvent]:
-        """Events that came in, newest first."""
+    ) -> list[EventSummary]:
+        """Events that came in, newest first, without what they brought."""
 
     @abstractmethod
     def get(self, id: str) -> ReceivedEvent:

@@ -21,8 +21,8 @@ class EventState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReceivedEvent(Record):
-    """An event that was sent to a workspace; unique by workspace, discriminator and delivery."""
+class EventSummary(Record):
+    """What lists show of an event that was sent to a workspace. A view of `ReceivedEvent`, only to be read."""
 
     workspace: str = DEFAULT_WORKSPACE
     discriminator: str = ""
@@ -30,9 +30,6 @@ class ReceivedEvent(Record):
     delivery: str
     #: The webhook client whose signature it bore; empty for others.
     sender: str = ""
-    payload: Any
-    #: Headers that begin with `x-`, and attributes of CloudEvents as `ce-…`: lists of texts by lower-case name.
-    metadata: Mapping[str, Any] = field(default_factory=dict)
     state: EventState = EventState.QUEUED
     #: How often somebody began to carry it out.
     attempts: int = 0
@@ -46,6 +43,15 @@ class ReceivedEvent(Record):
     message: str = ""
     created_at: datetime
     finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedEvent(EventSummary):
+    """An event, whole; unique by workspace, discriminator and delivery."""
+
+    payload: Any
+    #: Headers that begin with `x-`, and attributes of CloudEvents as `ce-…`: lists of texts by lower-case name.
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,12 @@ from typing import Any
 from tiphys._util.times import from_epoch
 from tiphys.errors import StoreError, TiphysError
 from tiphys.ports.clock import Clock
-from tiphys.ports.store import Store, Transaction
+from tiphys.ports.store import Reader, Store, Transaction
 from tiphys.ports.workflows import Manifest, SubmitOptions
 from tiphys.records.base import Query, Where
-from tiphys.records.events import EventState, ReceivedEvent, SeenSignature
+from tiphys.records.events import EventState, EventSummary, ReceivedEvent, SeenSignature
 from tiphys.records.objects import ObjectKind, StoredObject, objects_of
+from tiphys.records.workflows import WorkflowSummary
 from tiphys.services.events.matching import is_met, workflow_of
 from tiphys.services.events.service import RETENTION, SIGNATURES_KEPT
 from tiphys.services.workflows.service import WorkflowService
@@ -78,9 +79,14 @@ class Dispatcher:
         self._owner = owner
         self._is_alive = is_alive
         self._options = SubmitOptions(runner=runner, strict=False)
+        #: Events whose transaction failed when the database was gone: it may have been kept, or not.
+        self._unsure: list[tuple[ReceivedEvent, str]] = []
 
     def dispatch(self) -> int:
         """Carry out events that are due, some of them; returns how many were taken."""
+        unsure, self._unsure = self._unsure, []
+        for event, message in unsure:
+            self._put_back(event, message)
         taken = self._take()
         for event in taken:
             self._carry_out(event)
@@ -91,7 +97,7 @@ class Dispatcher:
         now = self._now()
         with self._store.reader() as reader:
             held = reader.find(
-                Query(ReceivedEvent, (Where("state", EventState.QUEUED), Where("due_at", now, "gt"), _OWNED))
+                Query(EventSummary, (Where("state", EventState.QUEUED), Where("due_at", now, "gt"), _OWNED))
             )
         dead = [one for one in held if not self._is_alive(one.owner)]
         with self._store.transaction() as transaction:
@@ -189,17 +195,30 @@ class Dispatcher:
                 _log.info("event %s: %s submitted the workflow %s", event.id, name, outcome["workflow"])
 
     def _put_back(self, event: ReceivedEvent, message: str) -> None:
-        """Have it taken again after a pause that grows; if that fails, too, it is when the lease ends."""
-        _log.warning("event %s: put back: %s", event.id, message)
+        """Have it taken again after a pause that grows; or if all was kept after all, go on with what it started."""
         pause = timedelta(seconds=2**event.attempts)
         mine = Query.of(
             ReceivedEvent, id=event.id, state=EventState.QUEUED, owner=self._owner, attempts=event.attempts + 1
         )
+        forgotten: list[str] = []
         try:
             with self._store.transaction() as transaction:
-                transaction.update_found(mine, owner="", due_at=self._now() + pause, message=message[:_LONGEST])
+                due_at = self._now() + pause
+                if not transaction.update_found(mine, owner="", due_at=due_at, message=message[:_LONGEST]):
+                    forgotten = self._not_started(transaction, event)
         except StoreError as error:
-            _log.warning("event %s: it waits for the end of its lease: %s", event.id, error.message)
+            _log.warning("event %s: looking again later what has become of it: %s", event.id, error.message)
+            self._unsure.append((event, message))
+            return
+        _log.warning("event %s: %s", event.id, message)
+        self._workflows.start(forgotten)
+
+    def _not_started(self, reader: Reader, event: ReceivedEvent) -> list[str]:
+        """Workflows of the event that were stored by this process, and that nobody was asked to start."""
+        kept = reader.get(EventSummary, event.id)
+        outcomes = kept.outcomes.values() if kept is not None else ()
+        rows = reader.get_many(WorkflowSummary, [one["uid"] for one in outcomes if "uid" in one])
+        return [uid for uid, row in rows.items() if row.owner == self._owner and row.started_at is None]
 
     def _now(self) -> datetime:
         return from_epoch(self._clock.now())

@@ -13,7 +13,7 @@ from tiphys.errors import AlreadyExistsError, ConflictError, NotFoundError, Usag
 from tiphys.ports.events import Events, NewEvent, QueueFullError, SignatureError, SubscriptionStatus
 from tiphys.ports.store import Reader, Store
 from tiphys.records.base import DEFAULT_WORKSPACE, Query, Where
-from tiphys.records.events import EventState, EventSubscription, ReceivedEvent, RunNotice, SeenSignature
+from tiphys.records.events import EventState, EventSubscription, EventSummary, ReceivedEvent, RunNotice, SeenSignature
 from tiphys.services.events.targets import addresses_of, read_target
 from tiphys.spec.validate.names import is_object_name
 
@@ -73,13 +73,13 @@ class EventService(Events):
 
     def find(
         self, *, states: Sequence[EventState] = (), limit: int | None = None, all_namespaces: bool = False
-    ) -> list[ReceivedEvent]:
-        """Events that came in, newest first."""
+    ) -> list[EventSummary]:
+        """Events that came in, newest first, without what they brought."""
         where = [] if all_namespaces else [Where("workspace", self._namespace)]
         if states:
             where.append(Where("state", list(states), "in"))
         with self._store.reader() as reader:
-            return reader.find(Query(ReceivedEvent, tuple(where), limit=limit))
+            return reader.find(Query(EventSummary, tuple(where), limit=limit))
 
     def get(self, id: str) -> ReceivedEvent:
         """An event by its id, or the end of it."""
@@ -103,13 +103,15 @@ class EventService(Events):
         if found is not None and found.workspace == self._namespace:
             return found
         # The last characters of an id are random, the first ones those of all events of a day.
-        ends = [one for one in reader.find(Query.of(ReceivedEvent, workspace=self._namespace)) if one.id.endswith(id)]
-        if len(ends) != 1 or not id:
-            several = "There is no event" if not ends else "There are several events"
+        known = reader.find(Query.of(EventSummary, workspace=self._namespace)) if id else []
+        ends = [one.id for one in known if one.id.endswith(id)]
+        whole = reader.get(ReceivedEvent, ends[0]) if len(ends) == 1 else None
+        if whole is None:
+            several = "There are several events" if ends else "There is no event"
             raise NotFoundError(
                 f"{several} '{id}' in the workspace {self._namespace}.", hint="See them all: tiphys event list"
             )
-        return ends[0]
+        return whole
 
     # What is posted ---------------------------------------------------------------------------------------------------
 

@@ -55,8 +55,6 @@ def _create_events() -> None:
         sa.Column("discriminator", TEXT, nullable=False),
         sa.Column("delivery", TEXT, nullable=False),
         sa.Column("sender", TEXT, nullable=False),
-        sa.Column("payload", TEXT, nullable=True),
-        sa.Column("metadata", TEXT, nullable=False),
         sa.Column("state", TEXT, nullable=False),
         sa.Column("attempts", sa.BigInteger(), nullable=False),
         sa.Column("owner", TEXT, nullable=False),
@@ -65,6 +63,8 @@ def _create_events() -> None:
         sa.Column("message", TEXT, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("payload", TEXT, nullable=True),
+        sa.Column("metadata", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_received_events"),
         sa.UniqueConstraint(
             "workspace", "discriminator", "delivery", name="uq_received_events_workspace_discriminator_delivery"
