@@ -25,6 +25,7 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from hera.events.models import Item
 from hera.events.service import EventsService
+from tests.contract.conftest import empty_postgres_url, postgres
 from tests.integration.server_desk import PATIENCE, RunningServer, running_server, workflow
 
 from tiphys._util.ids import new_id
@@ -35,6 +36,8 @@ from tiphys.records.events import EventState, ReceivedEvent
 from tiphys.records.workflows import WorkflowSummary
 from tiphys.services.events.signatures import CLIENTS, HEADER, WebhookClient, sign, verify
 from tiphys.services.objects import ObjectService
+
+__all__ = ["empty_postgres_url", "postgres"]
 
 # Hera's own use of pydantic and of httpx.
 pytestmark = [
@@ -77,9 +80,9 @@ def binding(name: str, selector: str, **submit: Any) -> dict[str, Any]:
 class Desk:
     """One namespace of a server."""
 
-    def __init__(self, server: RunningServer, client: httpx2.Client, namespace: str) -> None:
+    def __init__(self, server: RunningServer, client: httpx2.Client, namespace: str, url: str = "") -> None:
         self.server, self.client, self.namespace = server, client, namespace
-        self.store = open_store(f"sqlite:///{server.home / 'tiphys.db'}")
+        self.store = open_store(url or f"sqlite:///{server.home / 'tiphys.db'}")
 
     def bind(self, *bindings: dict[str, Any]) -> None:
         self.client.post(f"/api/v1/workflow-templates/{self.namespace}", json={"template": TEMPLATE}).raise_for_status()
@@ -402,3 +405,28 @@ def test_a_tiphys_starts_what_another_one_tells_of(tmp_path: Path) -> None:
                     time.sleep(0.1)
             assert len(desk.workflows()) == 1
             assert [one.sender for one in desk.settled()] == ["tiphys", "tiphys"]
+
+
+def test_two_servers_on_one_database_submit_each_delivery_once(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Each delivery is sent to both, and one of them is killed."""
+    home, database = tmp_path / "home", {"TIPHYS_DB_URL": request.getfixturevalue("empty_postgres_url")}
+    with (
+        running_server(home, **database) as first,
+        running_server(home, **database) as second,
+        first.client() as to_first,
+        second.client() as to_second,
+    ):
+        desk = Desk(second, to_second, "both", database["TIPHYS_DB_URL"])
+        with closing(desk.store):
+            desk.bind(binding("b", "true"))
+            for number in range(20):
+                for client in (to_first, to_second)[number >= 10 :]:
+                    given = {"json": {"message": f"m{number}"}, "headers": {"Idempotency-Key": str(number)}}
+                    client.post("/api/v1/events/both/", **given).raise_for_status()
+                if number == 9:
+                    first.end(signal.SIGKILL)
+            assert [one.state for one in desk.settled()] == [EventState.DONE] * 20
+            found = [desk.finished(row.name) for row in desk.workflows()]
+    values = sorted(one["spec"]["arguments"]["parameters"][0]["value"] for one in found)
+    assert values == sorted(f"m{number}" for number in range(20))
+    assert {one["status"]["phase"] for one in found} == {"Succeeded"}
