@@ -405,6 +405,8 @@ def test_a_tiphys_starts_what_another_one_tells_of(tmp_path: Path) -> None:
                     time.sleep(0.1)
             assert len(desk.workflows()) == 1
             assert [one.sender for one in desk.settled()] == ["tiphys", "tiphys"]
+            assert desk.send("word", json={}).status_code == 403
+        assert "an event for b/'word' from 127.0.0.1 was refused" in other.end()
 
 
 def test_two_servers_on_one_database_submit_each_delivery_once(request: pytest.FixtureRequest, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tiphys.errors import ServiceError
 from tiphys.services.events.targets import Target, addresses_of, read_target
 
 #: Seconds that each step may take: to connect, to send, to be answered.
-TIMEOUT = 10.0
+TIMEOUT = 5.0
 
 
 class _Connection(http.client.HTTPConnection):
@@ -69,7 +69,7 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, private: bool = F
     target = read_target(url)
     connection = _Connection(target, addresses_of(target, private=private), timeout)
     # A receiver that sends a byte now and then would never let a step take too long.
-    cut = threading.Timer(3 * timeout, connection.cut)
+    cut = threading.Timer(2 * timeout, connection.cut)
     cut.daemon = True
     cut.start()
     try:

@@ -7,6 +7,7 @@ quotes and line ends.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ from tiphys.services.workflows.metadata import is_label_value
 from tiphys.services.workflows.submission import workflow_from
 
 LABEL_BINDING = "workflows.argoproj.io/workflow-event-binding"
+LABEL_CREATOR = "workflows.argoproj.io/creator"
 
 
 def is_met(binding: StoredObject, event: ReceivedEvent) -> bool:
@@ -66,6 +68,8 @@ def workflow_of(reader: Reader, binding: StoredObject, event: ReceivedEvent, now
         if not is_label_value(value):
             raise SpecError(f"submit.metadata.labels.{key}: {value!r} cannot be the value of a label.")
     metadata["labels"][LABEL_BINDING] = binding.name
+    if event.sender:
+        metadata["labels"][LABEL_CREATOR] = _label_of(f"system:serviceaccount:{event.workspace}:{event.sender}")
     parameters = (submit.get("arguments") or {}).get("parameters") or ()
     if parameters:
         workflow["spec"]["arguments"] = {"parameters": [_parameter(one, event) for one in parameters]}
@@ -92,15 +96,29 @@ def _parameter(parameter: Mapping[str, Any], event: ReceivedEvent) -> dict[str, 
     if not source:
         raise SpecError(f"submit.arguments.parameters.{name}: valueFrom.event is missing.")
     value = _value(str(source), event)
-    return {"name": name, "value": "null" if value is None else to_text(value)}
+    text = "null" if value is None else to_text(value)
+    return {"name": name, "value": _storable(text, f"submit.arguments.parameters.{name}")}
 
 
 def _text(source: str, event: ReceivedEvent, where: str) -> str:
     value = _value(source, event)
     if not isinstance(value, str):
         raise SpecError(f"{where}: the expression '{source}' must give a string, not {value!r}.")
-    return value
+    return _storable(value, where)
+
+
+def _storable(text: str, where: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise SpecError(f"{where}: the text holds half a character (a lone surrogate).") from error
+    return text
 
 
 def _value(source: str, event: ReceivedEvent) -> Any:
     return evaluate(source, variables(event), now=to_epoch(event.created_at), seed=event.id)
+
+
+def _label_of(subject: str) -> str:
+    """A subject as the value of a label (workflow/creator/creator.go, `dnsFriendly`)."""
+    return re.sub(r"[^-_.a-zA-Z0-9]", "-", subject)[-63:].strip("-_.")

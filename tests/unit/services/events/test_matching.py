@@ -142,6 +142,20 @@ def test_a_workflow_refers_to_its_template_and_is_labelled_with_its_binding(subm
     }
 
 
+def test_the_client_that_signed_is_the_creator(submitted):
+    labels = submitted(binding(), event(sender="github.com"))["metadata"]["labels"]
+    assert labels["workflows.argoproj.io/creator"] == "system-serviceaccount-default-github.com"
+    assert "workflows.argoproj.io/creator" not in submitted(binding())["metadata"]["labels"]
+
+
+def test_half_a_character_is_told_of_before_the_database_refuses_it(submitted):
+    broken = event({"text": "\ud800"})
+    with pytest.raises(SpecError, match="half a character"):
+        submitted(binding(arguments=[{"name": "p", "valueFrom": {"event": "payload.text"}}]), broken)
+    with pytest.raises(SpecError, match="half a character"):
+        submitted(binding(annotations={"a": "payload.text"}), broken)
+
+
 def test_metadata_are_expressions(submitted):
     found = submitted(
         binding(
