@@ -32,6 +32,7 @@ ENTRIES = {
     "artifact": Entry("tiphys.cli.artifacts:artifact", "Artifacts and their versions.", _RECORDS),
     "model": Entry("tiphys.cli.models:model", "Models, their versions and stages.", _RECORDS),
     "cache": Entry("tiphys.cli.cache:cache", "Why a step was or was not cached.", _RECORDS),
+    "event": Entry("tiphys.cli.events:event", "Events: what came in, what is posted to others.", _RECORDS),
     "tag": Entry("tiphys.cli.tags:tag", "Tags.", _RECORDS),
     "stack": Entry("tiphys.cli.stacks:stack", "Stacks: what pipelines run on and with.", _STACK),
     "integration": Entry("tiphys.cli.integrations:integration", "Integrations and what they need.", _STACK),

@@ -14,6 +14,7 @@ from tiphys.cli.argo.controller import telling
 from tiphys.cli.lazy import Command
 from tiphys.cli.session import close_backend, local_backend
 from tiphys.controller.caretaker import Caretaker
+from tiphys.controller.events import Courier, EventDesk
 from tiphys.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -41,8 +42,19 @@ _PATIENCE = 10.0
     default=None,
     help="What carries pods out: processes with a file view of their own (the default), plain ones, or containers.",
 )
+@click.option(
+    "--private-targets",
+    is_flag=True,
+    help="Post news also to addresses of this machine and of private networks (tiphys event subscription).",
+)
 def server(
-    host: str, port: int, tls_cert: Path | None, tls_key: Path | None, insecure: bool, runner: str | None
+    host: str,
+    port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    insecure: bool,
+    runner: str | None,
+    private_targets: bool,
 ) -> None:
     """Serve Argo's REST API, and carry out the workflows that are submitted by it.
 
@@ -70,8 +82,14 @@ def server(
         telling()
         ending = threading.Event()
         caretaker = Caretaker(service, look_back=timedelta(0))
-        rounds = threading.Thread(target=caretaker.run, args=(ending,), name="tiphys-caretaker", daemon=True)
-        rounds.start()
+        events, courier = EventDesk(service, runner=runner), Courier(service, private=private_targets)
+        threads = [
+            threading.Thread(target=caretaker.run, args=(ending,), name="tiphys-caretaker", daemon=True),
+            threading.Thread(target=events.run, args=(ending,), name="tiphys-events", daemon=True),
+            threading.Thread(target=courier.run, args=(ending,), name="tiphys-courier", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
         _announce(host, listener.getsockname()[1], certificate)
         try:
             serve(service, listener, certificate, runner=runner)
@@ -79,7 +97,8 @@ def server(
             pass
         finally:
             ending.set()
-            rounds.join(_PATIENCE)
+            for thread in threads:
+                thread.join(_PATIENCE)
         left = len(caretaker.carried())
         close_backend(service.home)
         click.echo(f"The server has ended; {left} workflows go on when one runs again.")

@@ -15,6 +15,7 @@ from tiphys.client.stacks import ClientStacks
 from tiphys.client.steps import Workshop
 from tiphys.errors import StackError, UnimplementedError
 from tiphys.ports.backend import Backend
+from tiphys.ports.events import Events
 from tiphys.ports.wire import PAGE, read, write_filter
 from tiphys.ports.workflows import Objects, Workflows
 from tiphys.records.base import DEFAULT_WORKSPACE, Query, R
@@ -57,6 +58,13 @@ class ClientBackend(Backend):
         """Refused: a server's workflows are asked for by Argo's API."""
         raise UnimplementedError(
             "Workflows of a server cannot be asked for by this command.", hint="Use Argo's API, by Hera or argo."
+        )
+
+    @property
+    def events(self) -> Events:  # type: ignore[override]  # a port's attribute that is refused
+        """Refused: events are sent to a server, not asked for."""
+        raise UnimplementedError(
+            "Events of a server cannot be asked for by this command.", hint="It works on a database: on the server."
         )
 
     def _code_store(self) -> ServerArtifactStore:

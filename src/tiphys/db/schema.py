@@ -18,6 +18,7 @@ from typing import Any, get_args, get_type_hints
 from tiphys.errors import InvariantError, UsageError
 from tiphys.records.artifacts import Artifact, ArtifactUse, ArtifactVersion
 from tiphys.records.base import Record
+from tiphys.records.events import EventSubscription, EventSummary, ReceivedEvent, RunNotice, SeenSignature
 from tiphys.records.metrics import MetricValue
 from tiphys.records.models import ModelLink, ModelVersion, RegisteredModel
 from tiphys.records.objects import StoredObject
@@ -29,7 +30,7 @@ from tiphys.records.tags import TagLink, TagRecord
 from tiphys.records.workflows import WorkflowRequest, WorkflowRow, WorkflowSummary
 
 #: All revisions of the schema, oldest first; the last is the one this code works with.
-REVISIONS = ("0001", "0002", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 HEAD = REVISIONS[-1]
 #: Where the revision is kept. Not alembic's usual name: other programs may keep theirs in the same database.
 VERSION_TABLE = "tiphys_schema_version"
@@ -222,9 +223,23 @@ RECORD_TABLES: dict[type[Record], Table] = {
         name="workflow_requests", columns=_columns(WorkflowRequest), indexes=(("workflow_uid", "id"),)
     ),
     QueuedWorkflow: Table(name="workflow_queue", columns=_columns(QueuedWorkflow), uniques=(("workflow_uid",),)),
+    ReceivedEvent: Table(
+        name="received_events",
+        columns=_columns(ReceivedEvent),
+        uniques=(("workspace", "discriminator", "delivery"),),
+        indexes=(("state", "due_at"), ("workspace", "id")),
+    ),
+    SeenSignature: Table(name="seen_signatures", columns=_columns(SeenSignature), uniques=(("signature",),)),
+    EventSubscription: Table(
+        name="event_subscriptions", columns=_columns(EventSubscription), uniques=(("workspace", "name"),)
+    ),
+    RunNotice: Table(name="run_notices", columns=_columns(RunNotice), indexes=(("subscription_id", "state", "id"),)),
 }
 #: Kinds of records that are read from another kind's table, without its wide columns.
-VIEWS: dict[type[Record], Table] = {WorkflowSummary: RECORD_TABLES[WorkflowRow]}
+VIEWS: dict[type[Record], Table] = {
+    WorkflowSummary: RECORD_TABLES[WorkflowRow],
+    EventSummary: RECORD_TABLES[ReceivedEvent],
+}
 
 NODES = Table(
     name="nodes",

@@ -168,6 +168,11 @@ class SqlTransaction(SqlReader, Transaction):
         if not known:
             raise _unknown(kind, id)
 
+    def update_found(self, query: Query[Any], **changes: Any) -> int:
+        """Set fields of the records that obey the query's conditions."""
+        sql, parameters = self._statements.update_found(query, changes)
+        return self._run(sql, parameters)
+
     def delete(self, kind: type[Record], ids: Iterable[str]) -> int:
         """Remove records by id; a workflow's nodes and commands go with it."""
         parameters = (self._dialect.list_parameter(ids),)

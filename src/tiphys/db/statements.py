@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -193,6 +193,17 @@ class Statements:
         """Counts what obeys the conditions of a query."""
         return self._on_all("SELECT count(*)", query)
 
+    def update_found(self, query: Query[R], changes: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        """Sets fields of what obeys the conditions of a query."""
+        columns = {name: _column(self.of(query.kind).mapping, name) for name in changes}
+        assignments = ", ".join(f'"{name}" = {self.dialect.mark}' for name in columns)
+        text, conditions = self._on_all(f"SET {assignments}", query)
+        values = [
+            value if value is None or (convert := encoder(columns[name])) is None else convert(value)
+            for name, value in changes.items()
+        ]
+        return text, [*values, *conditions]
+
     def delete_found(self, query: Query[R]) -> tuple[str, list[Any]]:
         """Removes what obeys the conditions of a query."""
         return self._on_all("DELETE", query)
@@ -203,7 +214,9 @@ class Statements:
         key = (verb, query.within is None, tuple([shape(where) for where in query.where]))
         text = prepared.selects.get(key)
         if text is None:
-            text = f"{verb} FROM {mapping.table.name}{_where(self._conditions(mapping, query))}"
+            table = mapping.table.name
+            begin = f"UPDATE {table} {verb}" if verb.startswith("SET ") else f"{verb} FROM {table}"
+            text = f"{begin}{_where(self._conditions(mapping, query))}"
             prepared.selects[key] = text
         return text, self._bound(mapping, query)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from tiphys.engine.model import Node
 from tiphys.ports.component import StackComponent
+from tiphys.ports.events import Events
 from tiphys.ports.workflows import Objects, Workflows
 from tiphys.records.artifacts import ArtifactType, ArtifactVersion, SaveType
 from tiphys.records.base import EntityType, Query, R
@@ -322,6 +323,7 @@ class Backend(ABC):
     stacks: Stacks
     objects: Objects
     workflows: Workflows
+    events: Events
 
     @abstractmethod
     def find(self, query: Query[R]) -> list[R]:

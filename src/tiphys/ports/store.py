@@ -117,6 +117,14 @@ class Transaction(Reader):
         """
 
     @abstractmethod
+    def update_found(self, query: Query[Any], **changes: Any) -> int:
+        """Set fields of the records that obey the query's conditions; returns how many there were.
+
+        Of several transactions that do so at once, each sees what those before it have set: a condition on a field that
+        is changed lets one of them alone have the record.
+        """
+
+    @abstractmethod
     def delete(self, kind: type[Record], ids: Iterable[str]) -> int:
         """Remove records by id; returns how many there were."""
 

@@ -32,7 +32,15 @@ _BY_CLASS: dict[type[TiphysError], int] = {
     ArtifactMissingError: NOT_FOUND,
 }
 #: HTTP status of an error → gRPC code.
-_BY_STATUS = {400: INVALID, 404: NOT_FOUND, 405: UNIMPLEMENTED, 501: UNIMPLEMENTED, 502: UNAVAILABLE, 503: UNAVAILABLE}
+_BY_STATUS = {
+    400: INVALID,
+    403: DENIED,
+    404: NOT_FOUND,
+    405: UNIMPLEMENTED,
+    501: UNIMPLEMENTED,
+    502: UNAVAILABLE,
+    503: UNAVAILABLE,
+}
 
 
 def code_of(error: TiphysError) -> int:

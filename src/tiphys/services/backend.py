@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tiphys.errors import StoreError
 from tiphys.plugins.loading import load
 from tiphys.ports.backend import Backend
 from tiphys.ports.engine_host import EngineHost
+from tiphys.ports.events import Events
 from tiphys.ports.store import Store
-from tiphys.ports.workflows import Objects, Workflows
+from tiphys.ports.workflows import Objects
 from tiphys.records.base import DEFAULT_WORKSPACE, Query, R
 from tiphys.services.artifacts import ArtifactService
 from tiphys.services.client_tasks import ClientTasks
@@ -23,6 +25,9 @@ from tiphys.services.workspace_store import WorkspaceStore
 
 #: Workspaces that are kept at hand.
 _WORKSPACES = 256
+
+if TYPE_CHECKING:
+    from tiphys.services.workflows.service import WorkflowService
 
 
 class LocalBackend(Backend):
@@ -75,9 +80,9 @@ class LocalBackend(Backend):
         return service
 
     @cached_property
-    def workflows(self) -> Workflows:  # type: ignore[override]  # a port's attribute, made late
+    def workflows(self) -> WorkflowService:  # type: ignore[override]  # a port's attribute, made late
         """Workflows as Argo's API serves them."""
-        service: Workflows = load("tiphys.services.workflows.service:WorkflowService")(
+        service: WorkflowService = load("tiphys.services.workflows.service:WorkflowService")(
             self.store,
             self.stacks,
             host=self._connected,
@@ -85,6 +90,14 @@ class LocalBackend(Backend):
             home=self.home,
             db_url=self.db_url,
             namespace=self.workspace,
+        )
+        return service
+
+    @cached_property
+    def events(self) -> Events:  # type: ignore[override]  # a port's attribute, made late
+        """Events, those that came in and those that are posted."""
+        service: Events = load("tiphys.services.events.service:EventService")(
+            self.store, home=self.home, namespace=self.workspace
         )
         return service
 
@@ -172,9 +185,14 @@ class WorkspaceBackend(Backend):
         return self._whole.objects.in_namespace(self.workspace)
 
     @property
-    def workflows(self) -> Workflows:  # type: ignore[override]  # a port's attribute, made late
+    def workflows(self) -> WorkflowService:  # type: ignore[override]  # a port's attribute, made late
         """Workflows of the namespace of that name."""
         return self._whole.workflows.in_namespace(self.workspace)
+
+    @property
+    def events(self) -> Events:  # type: ignore[override]  # a port's attribute, made late
+        """Events of the namespace of that name."""
+        return self._whole.events.in_namespace(self.workspace)
 
     def find(self, query: Query[R]) -> list[R]:
         """Records of the workspace that obey the query."""

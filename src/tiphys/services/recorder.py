@@ -21,10 +21,11 @@ from tiphys.ports.clock import Clock, SystemClock
 from tiphys.ports.recorder import Change, Recorder
 from tiphys.ports.runner import Task
 from tiphys.ports.store import Reader, Transaction
-from tiphys.records.base import EntityType
+from tiphys.records.base import EntityType, Query
+from tiphys.records.events import EventSubscription
 from tiphys.records.models import ModelVersion
 from tiphys.records.runs import ExecutionStatus, Run, StepRun
-from tiphys.records.workflows import WorkflowRow
+from tiphys.records.workflows import WorkflowRow, WorkflowSummary
 from tiphys.services.artifacts import version_is_taken
 from tiphys.services.backend import LocalBackend
 from tiphys.services.cache_lookup import choose, find_candidates, has_outputs, hit_event
@@ -36,6 +37,7 @@ from tiphys.services.run_status import status_of
 from tiphys.services.workflows.pods import PodFacts
 
 if TYPE_CHECKING:
+    from tiphys.services.events.announcing import Announcer
     from tiphys.services.workflows.metrics import WorkflowMetrics
 
 _NOT_STARTED = (Phase.SKIPPED, Phase.OMITTED)
@@ -58,6 +60,8 @@ class MLRecorder(Recorder):
         self._runs: dict[str, RunMemory] = {}
         #: Of plain workflows, by uid: their metrics, or None.
         self._metrics: dict[str, WorkflowMetrics | None] = {}
+        #: Of each run; None if nobody has subscribed.
+        self._announcers: dict[str, Announcer | None] = {}
         #: Explicit artifact versions that this batch of reports will record.
         self._claimed: set[tuple[str, str, str]] = set()
 
@@ -146,6 +150,7 @@ class MLRecorder(Recorder):
         """Drop what is remembered of a workflow."""
         self._runs.pop(uid, None)
         self._metrics.pop(uid, None)
+        self._announcers.pop(uid, None)
         self._claimed.clear()
 
     def _memory(self, reader: Reader, uid: str) -> RunMemory | None:
@@ -190,6 +195,15 @@ class MLRecorder(Recorder):
             _change_run(transaction, memory, change.state, now)
         if memory.run.pipeline_name is None:
             self._measure(transaction, change, now)
+        self._announce(transaction, memory, change, now)
+
+    def _announce(self, transaction: Transaction, memory: RunMemory, change: Change, now: datetime) -> None:
+        """Tell those who subscribed; what does so is loaded if there is anybody."""
+        if change.uid not in self._announcers:
+            self._announcers[change.uid] = _announcer_of(transaction, memory, change.uid)
+        announcer = self._announcers[change.uid]
+        if announcer is not None:
+            announcer.announce(transaction, change, now)
 
     def _measure(self, transaction: Transaction, change: Change, now: datetime) -> None:
         """Look at the metrics of a plain workflow; what knows of them is loaded if there are any."""
@@ -198,6 +212,16 @@ class MLRecorder(Recorder):
         metrics = self._metrics[change.uid]
         if metrics is not None:
             metrics.record(transaction, change, now)
+
+
+def _announcer_of(reader: Reader, memory: RunMemory, uid: str) -> Announcer | None:
+    """What tells of a run; None if nobody has subscribed to its workspace."""
+    subscriptions = reader.find(Query.of(EventSubscription, workspace=memory.run.workspace))
+    workflow = reader.get(WorkflowSummary, uid) if subscriptions else None
+    if workflow is None:
+        return None
+    found: Announcer = load("tiphys.services.events.announcing:Announcer")(subscriptions, workflow)
+    return found
 
 
 def _metrics_of(reader: Reader, change: Change) -> WorkflowMetrics | None:

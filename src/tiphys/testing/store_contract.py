@@ -25,6 +25,7 @@ from tiphys.errors import AlreadyExistsError, NotFoundError, StoreError, UsageEr
 from tiphys.ports.store import Lease, Store, Transaction, WorkflowBatch
 from tiphys.records.artifacts import Artifact, ArtifactType, ArtifactUse, ArtifactVersion
 from tiphys.records.base import EntityType, Operator, Query, Record, Where
+from tiphys.records.events import EventSubscription, ReceivedEvent, RunNotice, SeenSignature
 from tiphys.records.metrics import MetricValue
 from tiphys.records.models import ModelLink, ModelStage, ModelVersion, RegisteredModel
 from tiphys.records.objects import StoredObject
@@ -61,6 +62,10 @@ KINDS: tuple[type[Record], ...] = (
     QueuedWorkflow,
     WorkflowRequest,
     WorkflowRow,
+    ReceivedEvent,
+    SeenSignature,
+    EventSubscription,
+    RunNotice,
 )
 
 #: Kind and the fields that no two of its records share.
@@ -85,6 +90,9 @@ UNIQUE: tuple[tuple[type[Record], tuple[str, ...]], ...] = (
     (TagLink, ("tag_id", "entity_type", "entity_id")),
     (Component, ("workspace", "type", "name")),
     (StackRecord, ("workspace", "name")),
+    (ReceivedEvent, ("workspace", "discriminator", "delivery")),
+    (SeenSignature, ("signature",)),
+    (EventSubscription, ("workspace", "name")),
 )
 
 #: The store is the same for all examples (each is undone), and the suite runs once for each backend.
@@ -481,6 +489,27 @@ class StoreContract:
             tx.add(one, two)
             tx.update(Pipeline, one.id, description="d")
             assert tx.get(Pipeline, two.id) == two
+
+    def test_update_of_what_a_query_finds(self, store: Store) -> None:
+        one, two, other = a_pipeline("one"), a_pipeline("two"), a_pipeline("other", workspace="w")
+        with store.transaction() as tx:
+            tx.add(one, two, other)
+            query = Query(Pipeline, (Where("workspace", "default"), Where("created_at", NOW, "le")))
+            assert tx.update_found(query, description="d", created_at=NOW + timedelta(days=1)) == 2
+            assert tx.update_found(query, description="e") == 0
+            found = {row.name: row.description for row in tx.find(Query.of(Pipeline))}
+        assert found == {"one": "d", "two": "d", "other": ""}
+
+    def test_one_of_many_threads_gets_what_all_want(self, store: Store) -> None:
+        wanted = a_pipeline("wanted")
+        with store.transaction() as tx:
+            tx.add(wanted)
+
+        def take(number: int) -> int:
+            with store.transaction() as tx:
+                return tx.update_found(Query.of(Pipeline, id=wanted.id, description=""), description=str(number + 1))
+
+        assert sorted(in_threads(8, take)) == [0] * 7 + [1]
 
     def test_update_of_an_unknown_record(self, store: Store) -> None:
         with store.transaction() as tx:

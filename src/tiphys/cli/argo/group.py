@@ -32,6 +32,9 @@ ENTRIES = {
         f"{_HERE}.templates:group", "Manipulate cluster workflow templates.", _STORED, "ClusterWorkflowTemplate"
     ),
     "cron": Entry(f"{_HERE}.cron:cron", "Manage cron workflows.", _STORED),
+    "event-binding": Entry(
+        f"{_HERE}.templates:group", "Manipulate workflow event bindings.", _STORED, "WorkflowEventBinding"
+    ),
     "sync": Entry(f"{_HERE}.sync:sync", "Manage limits of semaphores.", _STORED),
     "archive": Entry(f"{_HERE}.archive:archive", "Manage the workflow archive.", _STORED),
     "executor-plugin": Entry(f"{_HERE}.executor_plugin:group", "Manage executor plugins.", "Other"),

@@ -1,4 +1,4 @@
-"""`tiphys argo template` and `tiphys argo cluster-template`."""
+"""`tiphys argo template`, `tiphys argo cluster-template` and `tiphys argo event-binding`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,18 @@ if TYPE_CHECKING:
 _COMMANDS = {
     ObjectKind.WORKFLOW_TEMPLATE: "template",
     ObjectKind.CLUSTER_WORKFLOW_TEMPLATE: "cluster-template",
+    ObjectKind.WORKFLOW_EVENT_BINDING: "event-binding",
+}
+_HELP = {
+    ObjectKind.WORKFLOW_EVENT_BINDING: "Stored WorkflowEventBindings, which submit templates when an event comes.",
 }
 
 
 def group(kind_name: str) -> click.Group:
-    """The commands for one kind of template."""
+    """The commands for one kind of object."""
     kind = ObjectKind(kind_name)
-    made = ArgoGroup(_COMMANDS[kind], help=f"Stored {kind}s, which workflows refer to or are submitted from.")
+    said = _HELP.get(kind, f"Stored {kind}s, which workflows refer to or are submitted from.")
+    made = ArgoGroup(_COMMANDS[kind], help=said)
     for add in (_add_writers, _add_get, _add_list, _add_delete, _add_lint):
         add(made, kind)
     return made
@@ -90,18 +95,18 @@ def _add_get(made: ArgoGroup, kind: ObjectKind) -> None:
     @click.argument("names", metavar="NAME...", nargs=-1, required=True)
     @click.option("-o", "--output", type=click.Choice(OUTPUTS), default=None, help="Output format.")
     def get(names: tuple[str, ...], output: str | None) -> None:
-        """Display details about stored templates."""
+        """Display details about stored objects."""
         for name in names:
             print_stored(objects().get(kind, name), output)
 
 
 def _add_list(made: ArgoGroup, kind: ObjectKind) -> None:
     @made.command("list", examples=[f"tiphys argo {_COMMANDS[kind]} list -l app=nightly"])
-    @click.option("-A", "--all-namespaces", is_flag=True, help="Templates of all namespaces.")
+    @click.option("-A", "--all-namespaces", is_flag=True, help="Those of all namespaces.")
     @click.option("-l", "--selector", default="", help="Label selector.")
     @click.option("-o", "--output", type=click.Choice(("wide", "name")), default=None, help="Output format.")
     def list_command(all_namespaces: bool, selector: str, output: str | None) -> None:
-        """List stored templates."""
+        """List stored objects."""
         found = [one["metadata"] for one in objects().find(kind, labels=selector, all_namespaces=all_namespaces)]
         namespaces = all_namespaces and not kind.is_cluster_scoped
         rows = [[*([one["namespace"]] if namespaces else []), one["name"]] for one in found]
@@ -116,9 +121,9 @@ def _add_delete(made: ArgoGroup, kind: ObjectKind) -> None:
     @click.argument("names", metavar="[NAME...]", nargs=-1)
     @click.option("--all", "everything", is_flag=True, help="Delete all of them.")
     def delete(names: tuple[str, ...], everything: bool) -> None:
-        """Delete stored templates."""
+        """Delete stored objects."""
         if not names and not everything:
-            raise UsageError("Which templates are to be deleted?", hint="Name them, or use --all.")
+            raise UsageError("Which of them are to be deleted?", hint="Name them, or use --all.")
         service = objects()
         for name in [one["metadata"]["name"] for one in service.find(kind)] if everything else names:
             service.delete(kind, name)
@@ -131,5 +136,5 @@ def _add_lint(made: ArgoGroup, kind: ObjectKind) -> None:
     @click.option("--strict/--no-strict", default=True, help="Refuse unknown fields.", show_default=True)
     @click.option("-o", "--output", type=click.Choice(("pretty", "simple")), default="pretty", help="Output format.")
     def lint(files: tuple[str, ...], strict: bool, output: str) -> None:
-        """Validate files or directories of templates."""
+        """Validate files or directories of manifests."""
         lint_files(files, {kind.value}, output=output, strict=strict, offline=False)

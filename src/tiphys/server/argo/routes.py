@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from tiphys.errors import UnimplementedError
 from tiphys.records.objects import ObjectKind
-from tiphys.server.argo import about, archive, artifacts, limits, workflows
+from tiphys.server.argo import about, archive, artifacts, events, limits, workflows
 from tiphys.server.argo.stored import Stored
 from tiphys.server.call import Call, Endpoint, Handler, endpoint
 
@@ -16,15 +16,23 @@ _API = "/api/v1"
 _TEMPLATES = Stored(ObjectKind.WORKFLOW_TEMPLATE, "template")
 _CLUSTER_TEMPLATES = Stored(ObjectKind.CLUSTER_WORKFLOW_TEMPLATE, "template")
 _SCHEDULES = Stored(ObjectKind.CRON_WORKFLOW, "cronWorkflow")
+_BINDINGS = Stored(ObjectKind.WORKFLOW_EVENT_BINDING, "workflowEventBinding")
 
 #: What Argo has and this server does not.
-_MISSING = ("event-sources", "sensors", "stream", "events", "workflow-event-bindings", "tracking")
+_MISSING = ("event-sources", "sensors", "stream", "tracking")
 _VERBS = ["GET", "POST", "PUT", "DELETE"]
 
 
 def routes() -> list[Route]:
     """All routes of the API."""
-    return [*_workflow_routes(), *_stored_routes(), *_archive_routes(), *_artifact_routes(), *_other_routes()]
+    return [
+        *_workflow_routes(),
+        *_stored_routes(),
+        *_event_routes(),
+        *_archive_routes(),
+        *_artifact_routes(),
+        *_other_routes(),
+    ]
 
 
 def _route(verb: str, path: str, handler: Handler) -> Route:
@@ -84,6 +92,18 @@ def _routes_of(stored: Stored, here: str) -> list[Route]:
         _route("GET", f"{here}/{{name}}", stored.get),
         _route("PUT", f"{here}/{{name}}", stored.update),
         _route("DELETE", f"{here}/{{name}}", stored.delete),
+    ]
+
+
+def _event_routes() -> list[Route]:
+    here = f"{_API}/events/{{namespace}}"
+    return [
+        _raw("POST", here, events.receive),
+        _raw("POST", f"{here}/", events.receive),
+        _raw("POST", f"{here}/{{discriminator}}", events.receive),
+        # Argo has the list alone, and leaves the rest to Kubernetes.
+        _route("GET", f"{_API}/workflow-event-bindings/", _BINDINGS.find),
+        *_routes_of(_BINDINGS, f"{_API}/workflow-event-bindings/{{namespace}}"),
     ]
 
 

@@ -77,8 +77,13 @@ def _evaluated(key: str, source: Mapping[str, Any], variables: Mapping[str, Any]
     return value
 
 
+def is_label_value(text: str) -> bool:
+    """Whether Kubernetes takes a text as the value of a label."""
+    return _LABEL_VALUE.fullmatch(text) is not None
+
+
 def _check_label(key: str, value: str) -> None:
-    if not _LABEL_VALUE.fullmatch(value):
+    if not is_label_value(value):
         raise SpecError(
             f"{_FIELD}: '{value}' cannot be the value of the label '{key}'.",
             hint="At most 63 letters, digits, '-', '_' or '.', beginning and ending with a letter or digit.",

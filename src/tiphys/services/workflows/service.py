@@ -144,6 +144,17 @@ class WorkflowService(Workflows):
             self._start([one.row for one in submitted], detached=options.detached)
         return [one.manifest for one in submitted]
 
+    def submit_within(
+        self, transaction: Transaction, manifest: Mapping[str, Any], options: SubmitOptions
+    ) -> WorkflowRow:
+        """Store a workflow with all else that a transaction writes; `start` it afterwards. Raises as `submit`."""
+        found = prepare(transaction, manifest, options, namespace=self._namespace, now=utc_now())
+        return self._add(transaction, found, detached=False).row
+
+    def start(self, rows: Sequence[WorkflowSummary]) -> None:
+        """Begin with workflows of `submit_within`, once they are committed."""
+        self._start(rows, detached=False)
+
     def _add(self, transaction: Transaction, submitted: Submitted, *, detached: bool) -> Submitted:
         """Store a workflow with its run, which has the active stack; returns it as it was stored."""
         stack = self._stacks.for_run(transaction, None)
@@ -152,7 +163,7 @@ class WorkflowService(Workflows):
         transaction.add(row, replace(submitted.run, stack=stack.name))
         return replace(submitted, row=row)
 
-    def _start(self, rows: Sequence[WorkflowRow], *, detached: bool) -> None:
+    def _start(self, rows: Sequence[WorkflowSummary], *, detached: bool) -> None:
         if detached:
             carry_out_detached([row.id for row in rows], home=self._home, db_url=self._db_url)
             return

@@ -1,0 +1,103 @@
+"""`tiphys event` and `tiphys argo event-binding`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tiphys.ports.events import NewEvent
+from tiphys.records.base import Query
+from tiphys.records.events import EventState, EventSubscription, ReceivedEvent
+
+BINDING = """\
+kind: WorkflowTemplate
+metadata: {name: greet}
+spec: {entrypoint: m, templates: [{name: m, container: {image: busybox}}]}
+---
+kind: WorkflowEventBinding
+metadata: {name: b, labels: {app: x}}
+spec:
+  event: {selector: payload.a.b == 1}
+  submit: {workflowTemplateRef: {name: greet}}
+"""
+
+
+@pytest.fixture
+def dead(backend):
+    """An event that a binding failed for."""
+    event = backend.events.receive(NewEvent(discriminator="d\x1b[2J", payload={"é": 1}, metadata={"x-a": ["1"]}))
+    with backend.store.transaction() as transaction:
+        outcomes = {"b": {"error": "no b"}, "c": {"workflow": "wf-1", "uid": "u"}}
+        transaction.update(ReceivedEvent, event.id, state=EventState.DEAD, outcomes=outcomes)
+    return event
+
+
+def test_bindings_are_stored_objects(invoke, tmp_path):
+    file = tmp_path / "b.yaml"
+    file.write_text(BINDING)
+    invoke("argo", "template", "create", str(file))
+    assert invoke("argo", "event-binding", "create", str(file), "-o", "name").stdout == "b\n"
+    assert invoke("argo", "event-binding", "list").stdout == "NAME\nb\n"
+    assert invoke("argo", "event-binding", "lint", str(file)).exit_code == 0
+    assert invoke("argo", "event-binding", "delete", "b").stdout == "WorkflowEventBinding 'b' deleted\n"
+
+
+def test_a_binding_whose_selector_cannot_be_read_is_refused(invoke, tmp_path):
+    file = tmp_path / "b.yaml"
+    file.write_text(BINDING.replace("payload.a.b == 1", "garbage!!!!"))
+    invoke("argo", "template", "create", str(file))
+    assert "selector" in invoke("argo", "event-binding", "create", str(file), code=2).stderr
+
+
+def test_events_are_listed_and_shown(invoke, read, backend, dead):
+    waiting = backend.events.receive(NewEvent())
+    assert invoke("event", "list", "-o", "name").stdout == f"{waiting.id}\n{dead.id}\n"
+    assert invoke("event", "list", "--state", "dead", "-o", "name").stdout == f"{dead.id}\n"
+    assert invoke("event", "list", "--limit", "1", "-o", "name").stdout == f"{waiting.id}\n"
+    assert invoke("event", "list", "-n", "other").stderr == "No events.\n"
+    table = invoke("event", "list", "-A").stdout
+    assert "wf-1" in table
+    assert "\x1b" not in table
+    shown = invoke("event", "show", dead.id[-8:]).stdout
+    assert all(part in shown for part in ("no b", "workflow wf-1", '{"é": 1}', "x-a"))
+    assert "\x1b" not in shown
+    assert read("event", "show", dead.id)["payload"] == {"é": 1}
+    assert "no event 'zzz'" in invoke("event", "show", "zzz", code=2).stderr
+
+
+def test_a_dead_event_is_tried_again(invoke, backend, dead):
+    assert invoke("event", "retry", dead.id).stdout == f"The event {dead.id} waits again.\n"
+    assert backend.events.get(dead.id).state is EventState.QUEUED
+    assert "not dead, but queued" in invoke("event", "retry", dead.id, code=2).stderr
+
+
+def test_subscriptions(invoke, backend):
+    url = "http://127.0.0.1:9/x"
+    assert "private network" in invoke("event", "subscription", "create", "s", "--url", url, code=2).stderr
+    made = invoke("event", "subscription", "create", "s", "--url", url, "--private", "--type", "dev.tiphys.run").stdout
+    (stored,) = backend.find(Query.of(EventSubscription))
+    assert made.split()[-1] == stored.secret
+    assert len(stored.secret) >= 32
+    assert "already" in invoke("event", "subscription", "create", "s", "--url", url, "--private", code=2).stderr
+    listed = invoke("event", "subscription", "list")
+    assert listed.stdout.splitlines()[1].split()[:5] == ["s", url, "dev.tiphys.run", "0", "0"]
+    for form in ("table", "wide", "json", "yaml", "name"):
+        assert stored.secret not in invoke("event", "subscription", "list", "-o", form).stdout
+    assert json.loads(invoke("event", "subscription", "list", "-o", "json").stdout)[0]["subscription"]["url"] == url
+    assert "--yes" in invoke("event", "subscription", "delete", "s", code=2).stderr
+    invoke("event", "subscription", "delete", "s", "--yes")
+    assert backend.find(Query.of(EventSubscription)) == []
+    assert "no subscription 's'" in invoke("event", "subscription", "delete", "s", "--yes", code=2).stderr
+
+
+def test_a_subscriptions_secret_is_not_short(invoke):
+    result = invoke("event", "subscription", "create", "s", "--url", "http://h/", "--secret", "short", code=2)
+    assert "must have 16" in result.stderr
+
+
+def test_the_database_of_a_secret_is_for_its_owner_alone(invoke, backend):
+    invoke("event", "subscription", "create", "s", "--url", "http://127.0.0.1/", "--private")
+    modes = {Path(file).stat().st_mode & 0o077 for file in backend.home.glob("tiphys.db*")}
+    assert modes == {0}
