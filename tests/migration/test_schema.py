@@ -137,6 +137,7 @@ def test_a_file_of_a_development_version_is_kept_as_it_is(engine: Engine, url: s
     with store.transaction() as tx:
         tx.add(a_pipeline("p"))
     store.close()
+    migrate(engine, "0002", down=True)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
         connection.exec_driver_sql("DROP TABLE metric_values")

@@ -135,6 +135,9 @@ class Controller(EngineHost):
         self._works: dict[str, Work] = {}
         self._runners: dict[str, Runner] = {}
         self._watchers: dict[str, list[Watcher]] = {}
+        #: Commits, and of each workflow the number of its last; copied by other threads.
+        self._commits = 0
+        self._revisions: dict[str, int] = {}
         self._next_poll = 0.0
         #: When the controller's own thread looks up at the latest.
         self._wakes_at: float | None = None
@@ -213,6 +216,10 @@ class Controller(EngineHost):
                 f"The workflow {uid} could not be carried on: {completion.error}",
                 hint="Its state up to here is stored.",
             ) from completion.error
+
+    def revisions(self) -> dict[str, int]:
+        """The number of each workflow's last commit."""
+        return self._revisions.copy()
 
     def close(self) -> None:
         """End the thread and the runners. Workflows that are not finished can be resumed by another process."""
@@ -456,6 +463,8 @@ class Controller(EngineHost):
     def _carry_out(self, change: Change, orders: Orders) -> None:
         """After the commit: tell the watchers, set timers, cancel, launch."""
         work = self._works[change.uid]
+        self._commits += 1
+        self._revisions[change.uid] = self._commits
         for timer in orders.timers:
             self._timers.set(timer.due, work.uid, timer.key)
         for watcher in self._watchers.get(work.uid, ()):
@@ -494,6 +503,7 @@ class Controller(EngineHost):
 
     def _complete(self, uid: str, error: BaseException | None = None) -> None:
         self._works.pop(uid, None)
+        self._revisions.pop(uid, None)
         self._watchers.pop(uid, None)
         self._recorder.forget(uid)
         with self._lock:

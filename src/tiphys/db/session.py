@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tiphys._util.ids import next_tick
@@ -84,6 +84,20 @@ class SqlReader(Reader):
         """The nodes of a workflow, in the order they were first written."""
         return list(map(node_from, self._all(self._statements.select_nodes, (uid,))))
 
+    def label_keys(self, workspace: str | None) -> list[str]:
+        """Keys of the labels that workflows have."""
+        return self._distinct(self._statements.select_label_keys, [], workspace)
+
+    def label_values(self, key: str, workspace: str | None) -> list[str]:
+        """Values that workflows have of one label."""
+        return self._distinct(self._statements.select_label_values, [key], workspace)
+
+    def _distinct(self, sql: str, parameters: list[str], workspace: str | None) -> list[str]:
+        if workspace is not None:
+            sql += f"{' AND' if parameters else ' WHERE'} workspace = {self._dialect.mark}"
+            parameters.append(workspace)
+        return sorted(row[0] for row in self._all(sql, parameters))
+
     def _one(self, sql: str, parameters: Sequence[Any]) -> Any:
         try:
             self._cursor.execute(sql, parameters)
@@ -136,6 +150,8 @@ class SqlTransaction(SqlReader, Transaction):
                 rows[kind] = [row]
         for kind, of_kind in rows.items():
             self._run_many(self._statements.of(kind).insert, of_kind)
+        if WorkflowRow in rows:
+            self._add_labels(record for record in records if isinstance(record, WorkflowRow) and record.labels)
 
     def update(self, kind: type[Record], id: str, **changes: Any) -> None:
         """Set fields of one record."""
@@ -151,6 +167,10 @@ class SqlTransaction(SqlReader, Transaction):
             known = self.get(kind, id) is not None
         if not known:
             raise _unknown(kind, id)
+        if kind is WorkflowRow and "labels" in changes:
+            row = self.get(WorkflowRow, id)
+            self._run(self._statements.delete_labels, (id,))
+            self._add_labels([row] if row is not None else ())
 
     def delete(self, kind: type[Record], ids: Iterable[str]) -> int:
         """Remove records by id; a workflow's nodes and commands go with it."""
@@ -220,6 +240,16 @@ class SqlTransaction(SqlReader, Transaction):
     def claim(self, uid: str, owner: str, *, expected: str) -> bool:
         """Take over a workflow from `expected`."""
         return self._run(self._statements.claim_workflow, (owner, uid, expected)) == 1
+
+    def _add_labels(self, rows: Iterable[WorkflowRow]) -> None:
+        found: list[Sequence[Any]] = []
+        for row in rows:
+            # No selector can name what is no text, and two keys may be the same once they can be held.
+            texts: Mapping[str, object] = row.labels
+            labels = {holdable(key): holdable(value) for key, value in texts.items() if isinstance(value, str)}
+            found += [(row.id, key, value, row.workspace) for key, value in labels.items()]
+        if found:
+            self._run_many(self._statements.insert_label, found)
 
     def _save_state(self, state: WorkflowState) -> None:
         started, finished = state.started_at, state.finished_at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tiphys.engine.model import Node, WorkflowState
 
@@ -48,6 +48,13 @@ class EngineHost(ABC):
         Raises:
             TiphysError: the workflow could not be carried on (its cause chained).
         """
+
+    def revisions(self) -> Mapping[str, int]:
+        """For workflows that are carried out here, by uid, a number that grows with each commit of theirs.
+
+        What is not named may change at any time.
+        """
+        return {}
 
     @abstractmethod
     def close(self) -> None:

@@ -67,6 +67,14 @@ class Reader(ABC):
     def load_nodes(self, uid: str) -> list[Node]:
         """The nodes of a workflow, in the order they were first written."""
 
+    @abstractmethod
+    def label_keys(self, workspace: str | None) -> list[str]:
+        """Keys of the labels that workflows of a workspace have, or those of all; sorted."""
+
+    @abstractmethod
+    def label_values(self, key: str, workspace: str | None) -> list[str]:
+        """Values that workflows of a workspace, or all, have of one label; sorted."""
+
 
 class Transaction(Reader):
     """A unit of work: all of it is kept, or nothing."""

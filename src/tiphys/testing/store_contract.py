@@ -31,7 +31,7 @@ from tiphys.records.runs import ExecutionStatus, Metadata, Pipeline, Run, StepRu
 from tiphys.records.stacks import Component, ComponentType, Service, StackRecord
 from tiphys.records.synchronization import LockClaim, LockLimit, Memo
 from tiphys.records.tags import TagLink, TagRecord
-from tiphys.records.workflows import WorkflowRequest, WorkflowRow
+from tiphys.records.workflows import WorkflowRemoval, WorkflowRequest, WorkflowRow
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, 789012, UTC)
 
@@ -56,6 +56,7 @@ KINDS: tuple[type[Record], ...] = (
     LockLimit,
     Memo,
     MetricValue,
+    WorkflowRemoval,
     WorkflowRequest,
     WorkflowRow,
 )
