@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiphys.cli.argo.controller import telling
 from tiphys.cli.lazy import Command
 from tiphys.cli.session import backend, close_backend
 from tiphys.controller.caretaker import Caretaker
@@ -19,6 +18,7 @@ from tiphys.services.backend import LocalBackend
 
 if TYPE_CHECKING:
     from tiphys.server.certificate import Certificate
+    from tiphys.server.log_format import LogFormat
 
 #: Seconds that the round that is being done has to end in.
 _PATIENCE = 10.0
@@ -42,8 +42,23 @@ _PATIENCE = 10.0
     default=None,
     help="What carries pods out: processes with a file view of their own (the default), plain ones, or containers.",
 )
+@click.option("--max-body", type=click.IntRange(1), default=20, show_default=True, help="Megabytes of a request.")
+@click.option("--rate-limit", type=click.FloatRange(0, min_open=True), help="Requests a second of one client.")
+@click.option(
+    "--drain", type=click.FloatRange(0), default=0.0, help="Seconds for which /readyz says that it ends before it does."
+)
+@click.option("--log-format", type=click.Choice(("text", "json")), help="Tell of each request and workflow, like this.")
 def server(
-    host: str, port: int, tls_cert: Path | None, tls_key: Path | None, insecure: bool, runner: str | None
+    host: str,
+    port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    insecure: bool,
+    runner: str | None,
+    max_body: int,
+    rate_limit: float | None,
+    drain: float,
+    log_format: LogFormat | None,
 ) -> None:
     """Serve Argo's REST API, and carry out the workflows that are submitted by it.
 
@@ -56,10 +71,13 @@ def server(
     if not isinstance(service, LocalBackend):
         raise UsageError("The server works on a database, not through another server.")
     try:
+        from tiphys.server.bounds import Limits
         from tiphys.server.certificate import Certificate, local_certificate
+        from tiphys.server.log_format import tell
         from tiphys.server.serve import listen, serve
     except ModuleNotFoundError as error:
         raise MissingExtraError("server", error.name or "") from error
+    limits = Limits(body=max_body * 1024 * 1024, rate=rate_limit)
     with listen(host, port) as listener:
         certificate: Certificate | None = None
         if tls_cert and tls_key:
@@ -68,14 +86,14 @@ def server(
             certificate = local_certificate(service.home / "tls")
         # What ends it after the server has put its own handlers away again.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        telling()
+        tell(log_format)
         ending = threading.Event()
         caretaker = Caretaker(service, look_back=timedelta(0))
         rounds = threading.Thread(target=caretaker.run, args=(ending,), name="tiphys-caretaker", daemon=True)
         rounds.start()
         _announce(host, listener.getsockname()[1], certificate)
         try:
-            serve(service, listener, certificate, runner=runner)
+            serve(service, listener, certificate, runner=runner, limits=limits, drain=drain)
         except KeyboardInterrupt:
             pass
         finally:

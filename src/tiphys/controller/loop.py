@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
+from tiphys.controller.figures import Figures
 from tiphys.controller.locks import Grant, granted, release
 from tiphys.controller.owner import is_alive
 from tiphys.controller.signals import deferred_signals
@@ -40,7 +41,7 @@ from tiphys.engine.events import (
 from tiphys.engine.model import Phase, WorkflowState
 from tiphys.errors import ConflictError, NotFoundError, StoreError, TiphysError
 from tiphys.ports.clock import Clock
-from tiphys.ports.engine_host import EngineHost, Watcher
+from tiphys.ports.engine_host import EngineHost, HostFigures, Watcher
 from tiphys.ports.recorder import Change, Recorder
 from tiphys.ports.runner import Runner
 from tiphys.ports.store import Store, StoredWorkflow, Transaction, WorkflowBatch
@@ -48,6 +49,8 @@ from tiphys.records.base import Query, Where
 from tiphys.records.workflows import WorkflowOperation, WorkflowRequest, WorkflowRow
 
 _log = logging.getLogger(__name__)
+#: What becomes of workflows, as servers tell of it.
+_story = logging.getLogger("tiphys.workflows")
 
 #: Seconds between looks for requests that other processes left in the store, and for other processes' progress.
 POLL = 0.5
@@ -132,6 +135,7 @@ class Controller(EngineHost):
         #: Held by the thread that works on events; all that follows up to `_wishes` is touched by that one alone.
         self._helm = threading.Lock()
         self._timers = Timers()
+        self._figures = Figures()
         self._works: dict[str, Work] = {}
         self._runners: dict[str, Runner] = {}
         self._watchers: dict[str, list[Watcher]] = {}
@@ -216,6 +220,12 @@ class Controller(EngineHost):
                 f"The workflow {uid} could not be carried on: {completion.error}",
                 hint="Its state up to here is stored.",
             ) from completion.error
+
+    def figures(self) -> HostFigures:
+        """What it does and did."""
+        works = list(self._works.values())
+        tasks = sum(len(work.in_flight) for work in works)
+        return self._figures.read(queue=self._queue.qsize(), workflows=len(works), tasks=tasks)
 
     def revisions(self) -> dict[str, int]:
         """The number of each workflow's last commit."""
@@ -393,6 +403,7 @@ class Controller(EngineHost):
                 self._commit(batch)
             except StoreError as error:
                 batch = self._drop(batch)
+                self._figures.failed("store")
                 _log.warning("The metadata store failed (%s); trying again in %.2g s.", error.message, delay)
                 threading.Event().wait(delay)
                 delay = min(delay * 2, 5.0)
@@ -409,6 +420,10 @@ class Controller(EngineHost):
                 return
 
     def _commit(self, batch: Sequence[tuple[str, Event]]) -> None:
+        with self._figures.commit():
+            self._carry_through(batch)
+
+    def _carry_through(self, batch: Sequence[tuple[str, Event]]) -> None:
         """One transaction for the batch, then what it orders."""
         now = self._clock.now()
         orders: dict[str, Orders] = {}
@@ -477,10 +492,17 @@ class Controller(EngineHost):
         for event in self._events_of(orders.grants):
             self._queue.put(event)
         if orders.finished:
+            self._tell_of_end(work)
             if work.cancelled:
                 with self._store.transaction() as transaction:
                     transaction.save(WorkflowBatch(work.uid, acknowledged=work.cancelled))
             self._complete(work.uid)
+
+    def _tell_of_end(self, work: Work) -> None:
+        row, phase = work.row, work.machine.state.phase.value
+        self._figures.ended(phase, row.workspace)
+        fields = {"workflow": row.name, "namespace": row.workspace, "uid": row.id, "phase": phase}
+        _story.info("workflow ended", extra={"fields": fields})
 
     def _runner(self, name: str) -> Runner:
         runner = self._runners.get(name)
@@ -515,6 +537,7 @@ class Controller(EngineHost):
 
     def _give_up(self, uid: str, error: Exception) -> None:
         """End a workflow that the engine cannot carry on with: a defect, said loudly and never silently retried."""
+        self._figures.failed("defect")
         _log.error("The workflow %s cannot be carried on.", uid, exc_info=error)
         now = self._clock.now()
         try:

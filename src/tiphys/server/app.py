@@ -9,26 +9,41 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from tiphys.errors import TiphysError
-from tiphys.ports.backend import Backend
+from tiphys.server import operations
 from tiphys.server.answers import answer_defect, answer_error, answer_http_error
 from tiphys.server.argo.routes import routes
+from tiphys.server.bounds import Limits
 from tiphys.server.guard import Guard
+from tiphys.server.metrics import Metrics
+from tiphys.services.backend import LocalBackend
 
 
 def make_app(
-    backend: Backend, *, hosts: Collection[str], runner: str | None = None, ending: Callable[[], bool] = lambda: False
+    backend: LocalBackend,
+    *,
+    hosts: Collection[str],
+    limits: Limits = Limits(),  # noqa: B008  # it is frozen
+    strict_transport: bool = False,
+    runner: str | None = None,
+    ending: Callable[[], bool] = lambda: False,
 ) -> Starlette:
     """The server's application.
 
     Args:
         backend: The services.
         hosts: Names and addresses under which it may be asked.
+        limits: What one client may ask for.
+        strict_transport: Whether browsers are told to come by TLS alone.
         runner: What carries submitted workflows out; None for the default.
         ending: Tells whether answers without end should end.
     """
+    measured = Metrics(backend)
     app = Starlette(
-        routes=routes(),
-        middleware=[Middleware(Guard, hosts=hosts)],
+        routes=[*operations.routes(), *routes()],
+        middleware=[
+            *operations.around(measured, limits, strict_transport=strict_transport),
+            Middleware(Guard, hosts=hosts),
+        ],
         exception_handlers={
             TiphysError: answer_error,
             HTTPException: answer_http_error,
@@ -36,5 +51,6 @@ def make_app(
         },
     )
     app.router.redirect_slashes = False
+    app.state.metrics, app.state.draining = measured, ending
     app.state.backend, app.state.runner, app.state.ending = backend, runner, ending
     return app

@@ -8,7 +8,7 @@ from pathlib import Path
 from tiphys.errors import StoreError
 from tiphys.plugins.loading import load
 from tiphys.ports.backend import Backend
-from tiphys.ports.engine_host import EngineHost
+from tiphys.ports.engine_host import EngineHost, HostFigures
 from tiphys.ports.store import Store
 from tiphys.ports.workflows import Objects, Workflows
 from tiphys.records.base import DEFAULT_WORKSPACE, Query, R
@@ -79,6 +79,10 @@ class LocalBackend(Backend):
     def connect(self, host: EngineHost) -> None:
         """Have runs carried out by `host` from now on."""
         self._host = host
+
+    def figures(self) -> HostFigures:
+        """What the engine's host does and did."""
+        return HostFigures() if self._host is None else self._host.figures()
 
     def find(self, query: Query[R]) -> list[R]:
         """Records that obey the query."""
