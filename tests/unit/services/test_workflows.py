@@ -525,6 +525,16 @@ def test_changes_since_a_moment_leave_out_what_had_ended(backend, submit):
     assert told(next(looks)) == [("DELETED", "ended", "Succeeded")]
 
 
+def test_one_that_goes_on_is_told_of_deletions_meanwhile(backend, submit):
+    submit("before", "Succeeded")
+    since = utc_now()
+    submit("meanwhile", "Succeeded")
+    backend.workflows.delete("before")
+    backend.workflows.delete("meanwhile")
+    looks = backend.workflows.changes(WorkflowFilter(), since=since)
+    assert [one for _ in range(2) for one in told(next(looks))] == [("DELETED", "before", "Succeeded")]
+
+
 def test_watchers_share_a_look_and_each_hears_of_what_it_watches(backend, submit):
     red = backend.workflows.changes(WorkflowFilter(labels="team=red"))
     all_of_them = backend.workflows.changes(WorkflowFilter())

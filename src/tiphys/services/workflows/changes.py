@@ -99,6 +99,12 @@ class ChangeReader:
         ended = reader.find(Query(WorkflowSummary, (Where("finished_at", self._since, "gt"),)))
         return sorted(filter(self.matches, (*going, *ended)), key=lambda row: row.id)
 
+    def removed(self, reader: Reader) -> list[WorkflowRemoval]:
+        """What was removed while this one was away, as long as that is known."""
+        if self._since is None:
+            return []
+        return reader.find(Query(WorkflowRemoval, (Where("removed_at", self._since, "gt"),), order="id"))
+
     def _first(self, rows: Sequence[WorkflowSummary]) -> list[WorkflowChange]:
         changes = [self._told_of(one) for one in self._hub.read(rows)]
         return [change for change in changes if change is not None]
@@ -147,10 +153,10 @@ class ChangeHub:
             revisions = self._revisions()
             with self._store.reader() as reader:
                 self._look(reader, revisions)
-                found = watcher.present(reader)
+                found, removed = watcher.present(reader), watcher.removed(reader)
             watcher.look = self._looks
-            # It is all in what is told first.
-            watcher.news.clear()
+            # All else is in what is told first.
+            watcher.news = {one.workflow_uid: _News(_as_it_was(one), None, self._show) for one in removed}
         return found
 
     def news_for(self, watcher: ChangeReader) -> list[_News]:
