@@ -24,6 +24,8 @@ ENTRIES = {
     "argo": Entry("tiphys.cli.argo.group:argo", "Workflows in Argo's language: submit, look, stop, retry.", _RUN),
     "server": Entry("tiphys.cli.server:server", "Serve Argo's REST API, and carry workflows out.", _RUN),
     "queue": Entry("tiphys.cli.queue:queue", "Workflows that wait, and how many may run at once.", _RUN),
+    "backup": Entry("tiphys.cli.backup:backup", "Write everything to one file, while all goes on.", _STACK),
+    "restore": Entry("tiphys.cli.backup:restore", "Make a home what a backup holds.", _STACK),
     "configmap": Entry("tiphys.cli.objects:group", "ConfigMaps that workflows read.", _STACK, "ConfigMap"),
     "secret": Entry("tiphys.cli.objects:group", "Secrets that workflows read.", _STACK, "Secret"),
     "pvc": Entry("tiphys.cli.objects:group", "Volumes that outlive workflows.", _STACK, "PersistentVolumeClaim"),

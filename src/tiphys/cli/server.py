@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tiphys.cli.argo.controller import telling
 from tiphys.cli.lazy import Command
 from tiphys.cli.session import close_backend, local_backend
 from tiphys.controller.caretaker import Caretaker
@@ -19,6 +18,7 @@ from tiphys.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from tiphys.server.certificate import Certificate
+    from tiphys.server.log_format import LogFormat
 
 #: Seconds that the round that is being done has to end in.
 _PATIENCE = 10.0
@@ -47,6 +47,12 @@ _PATIENCE = 10.0
     is_flag=True,
     help="Post news also to addresses of this machine and of private networks (tiphys event subscription).",
 )
+@click.option("--max-body", type=click.IntRange(1), default=20, show_default=True, help="Megabytes of a request.")
+@click.option("--rate-limit", type=click.FloatRange(0, min_open=True), help="Requests a second of one client.")
+@click.option(
+    "--drain", type=click.FloatRange(0), default=0.0, help="Seconds for which /readyz says that it ends before it does."
+)
+@click.option("--log-format", type=click.Choice(("text", "json")), help="Tell of each request and workflow, like this.")
 def server(
     host: str,
     port: int,
@@ -55,6 +61,10 @@ def server(
     insecure: bool,
     runner: str | None,
     private_targets: bool,
+    max_body: int,
+    rate_limit: float | None,
+    drain: float,
+    log_format: LogFormat | None,
 ) -> None:
     """Serve Argo's REST API, and carry out the workflows that are submitted by it.
 
@@ -67,10 +77,13 @@ def server(
         raise UsageError("--tls-cert and --tls-key belong together, and not to --insecure.")
     service = local_backend()
     try:
+        from tiphys.server.bounds import Limits
         from tiphys.server.certificate import Certificate, local_certificate
+        from tiphys.server.log_format import tell
         from tiphys.server.serve import listen, serve
     except ModuleNotFoundError as error:
         raise MissingExtraError("server", error.name or "") from error
+    limits = Limits(body=max_body * 1024 * 1024, rate=rate_limit)
     with listen(host, port) as listener:
         certificate: Certificate | None = None
         if tls_cert and tls_key:
@@ -79,7 +92,7 @@ def server(
             certificate = local_certificate(service.home / "tls")
         # What ends it after the server has put its own handlers away again.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        telling()
+        tell(log_format)
         ending = threading.Event()
         caretaker = Caretaker(service, look_back=timedelta(0))
         events, courier = EventDesk(service, runner=runner), Courier(service, private=private_targets)
@@ -92,7 +105,7 @@ def server(
             thread.start()
         _announce(host, listener.getsockname()[1], certificate)
         try:
-            serve(service, listener, certificate, runner=runner)
+            serve(service, listener, certificate, runner=runner, limits=limits, drain=drain)
         except KeyboardInterrupt:
             pass
         finally:

@@ -12,10 +12,10 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from tiphys._util.times import to_epoch
+from tiphys._util.times import from_epoch, to_epoch, utc_now
 from tiphys.engine.model import Node, NodeType, Phase
 from tiphys.errors import ArtifactError, NotFoundError, SpecError, TiphysError
 from tiphys.integrations.local.pods.folder import PodFolder
@@ -24,8 +24,8 @@ from tiphys.lang.selectors import Requirement, Selector
 from tiphys.ports.clock import Clock
 from tiphys.ports.store import StoredWorkflow
 from tiphys.ports.workflows import Manifest
-from tiphys.records.base import Query
-from tiphys.records.workflows import WorkflowRow, WorkflowSummary
+from tiphys.records.base import Query, Where
+from tiphys.records.workflows import WorkflowRemoval, WorkflowRow, WorkflowSummary
 from tiphys.services.backend import LocalBackend
 from tiphys.services.workflows.artifacts import drivers_of
 from tiphys.services.workflows.garbage import ON_COMPLETION, Garbage, claims_to_delete
@@ -38,6 +38,10 @@ _log = logging.getLogger(__name__)
 POD_DELAY = 5.0
 #: Words without which a manifest asks for no cleaning.
 _WORDS = ("ttlStrategy", "artifactGC", "podGC", "persistentVolumeClaims")
+#: How long before a look workflows may have ended that the look before did not see.
+_LATELY = timedelta(minutes=1)
+#: How long it is known which workflows were removed.
+_TOLD = timedelta(hours=1)
 _OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
 
 
@@ -171,16 +175,18 @@ class Cleaner:
         self._clock = clock
         #: None for those that ask for nothing.
         self._known: dict[str, _Memory | None] = {}
+        #: The newest workflow of the last look; None before the first.
+        self._newest: str | None = None
         #: Workflows whose artifacts could not be deleted, and when they had ended.
         self._stuck: dict[str, datetime | None] = {}
 
     def clean(self) -> None:
         """Remove what is due; what fails is logged."""
-        rows = self._backend.find(Query.of(WorkflowSummary, archived=False))
-        present = {row.id for row in rows}
-        self._known = {uid: memory for uid, memory in self._known.items() if uid in present}
-        self._stuck = {uid: ended for uid, ended in self._stuck.items() if uid in present}
-        for row in rows:
+        rows = self._candidates()
+        self._known = {uid: memory for uid, memory in self._known.items() if uid in rows}
+        self._stuck = {uid: ended for uid, ended in self._stuck.items() if uid in rows}
+        self._forget_removals()
+        for row in rows.values():
             try:
                 self._clean(row)
             except TiphysError as error:
@@ -205,6 +211,30 @@ class Cleaner:
             return False
         self._tell(row, "deleted")
         return True
+
+    def _candidates(self) -> dict[str, WorkflowSummary]:
+        """Workflows that may ask for something: at the first look all that do, later those that changed or do."""
+        with self._backend.store.reader() as reader:
+            rows = reader.find(Query.of(WorkflowSummary, finished_at=None))
+            if self._newest is None:
+                for word in _WORDS:
+                    rows += reader.find(Query(WorkflowRow, (Where("manifest", f'"{word}"', "contains"),)))
+            else:
+                asking = {uid for uid, memory in self._known.items() if memory is not None} | set(self._stuck)
+                rows += reader.get_many(WorkflowSummary, asking).values()
+                rows += reader.find(Query(WorkflowSummary, (Where("id", self._newest, "gt"),)))
+                lately = from_epoch(self._clock.now()) - _LATELY
+                rows += reader.find(Query(WorkflowSummary, (Where("finished_at", lately, "ge"),)))
+            newest = reader.find(Query.of(WorkflowSummary, limit=1))
+        self._newest = newest[0].id if newest else ""
+        return {row.id: row for row in rows if not row.archived}
+
+    def _forget_removals(self) -> None:
+        """Whoever watches workflows was told of them long ago."""
+        before = Where("removed_at", utc_now() - _TOLD, "lt")
+        if self._backend.count(Query(WorkflowRemoval, (before,))):
+            with self._backend.store.transaction() as transaction:
+                transaction.delete_found(Query(WorkflowRemoval, (before,)))
 
     def _clean(self, row: WorkflowSummary) -> None:
         memory = self._memory(row)

@@ -20,6 +20,7 @@ from functools import partial
 
 from tiphys.controller import queue as queue_of_workflows
 from tiphys.controller.fencing import new_places
+from tiphys.controller.figures import Figures
 from tiphys.controller.keeper import Keeper
 from tiphys.controller.leases import Leases
 from tiphys.controller.lender import Lender
@@ -43,7 +44,7 @@ from tiphys.engine.events import (
 from tiphys.engine.model import Phase, WorkflowState
 from tiphys.errors import ConflictError, NotFoundError, StoreError, TiphysError
 from tiphys.ports.clock import Clock
-from tiphys.ports.engine_host import EngineHost, Watcher
+from tiphys.ports.engine_host import EngineHost, HostFigures, Watcher
 from tiphys.ports.recorder import Change, Recorder
 from tiphys.ports.runner import Runner
 from tiphys.ports.store import Store, StoredWorkflow, Transaction, WorkflowBatch
@@ -51,6 +52,8 @@ from tiphys.records.base import Query, Where
 from tiphys.records.workflows import WorkflowOperation, WorkflowRequest, WorkflowRow
 
 _log = logging.getLogger(__name__)
+#: What becomes of workflows, as servers tell of it.
+_story = logging.getLogger("tiphys.workflows")
 
 #: Seconds between looks for requests that other processes left in the store, and for other processes' progress.
 POLL = 0.5
@@ -127,9 +130,13 @@ class Controller(EngineHost):
         #: Held by the thread that works on events; all that follows up to `_wishes` is touched by that one alone.
         self._helm = threading.Lock()
         self._timers = Timers()
+        self._figures = Figures()
         self._works: dict[str, Work] = {}
         self._runners: dict[str, Runner] = {}
         self._watchers: dict[str, list[Watcher]] = {}
+        #: Commits, and of each workflow the number of its last; copied by other threads.
+        self._commits = 0
+        self._revisions: dict[str, int] = {}
         self._next_poll = 0.0
         #: When the controller's own thread looks up at the latest.
         self._wakes_at: float | None = None
@@ -233,6 +240,16 @@ class Controller(EngineHost):
     def watch(self, uid: str, watcher: Watcher) -> None:
         """Show someone the nodes that there are, and those of each commit."""
         self._queue.put((uid, _Watch(watcher)))
+
+    def figures(self) -> HostFigures:
+        """What it does and did."""
+        works = list(self._works.values())
+        tasks = sum(len(work.in_flight) for work in works)
+        return self._figures.read(queue=self._queue.qsize(), workflows=len(works), tasks=tasks)
+
+    def revisions(self) -> dict[str, int]:
+        """The number of each workflow's last commit."""
+        return self._revisions.copy()
 
     def close(self) -> None:
         """End the thread and the runners. Workflows that are not finished can be resumed by another process."""
@@ -421,6 +438,7 @@ class Controller(EngineHost):
                 self._commit(batch)
             except StoreError as error:
                 batch = self._drop(batch)
+                self._figures.failed("store")
                 _log.warning("The metadata store failed (%s); trying again in %.2g s.", error.message, delay)
                 threading.Event().wait(delay)
                 delay = min(delay * 2, 5.0)
@@ -437,6 +455,10 @@ class Controller(EngineHost):
                 return
 
     def _commit(self, batch: Sequence[tuple[str, Event]]) -> None:
+        with self._figures.commit():
+            self._carry_through(batch)
+
+    def _carry_through(self, batch: Sequence[tuple[str, Event]]) -> None:
         """One transaction for the batch, then what it orders."""
         now = self._clock.now()
         orders: dict[str, Orders] = {}
@@ -511,6 +533,8 @@ class Controller(EngineHost):
     def _carry_out(self, change: Change, orders: Orders) -> None:
         """After the commit: tell the watchers, set timers, cancel, launch."""
         work = self._works[change.uid]
+        self._commits += 1
+        self._revisions[change.uid] = self._commits
         for timer in orders.timers:
             self._timers.set(timer.due, work.uid, timer.key)
         for watcher in self._watchers.get(work.uid, ()):
@@ -523,10 +547,17 @@ class Controller(EngineHost):
         for event in self._events_of(orders.grants):
             self._queue.put(event)
         if orders.finished:
+            self._tell_of_end(work)
             if work.cancelled:
                 with self._store.transaction() as transaction:
                     transaction.save(WorkflowBatch(work.uid, acknowledged=work.cancelled))
             self._complete(work.uid)
+
+    def _tell_of_end(self, work: Work) -> None:
+        row, phase = work.row, work.machine.state.phase.value
+        self._figures.ended(phase, row.workspace)
+        fields = {"workflow": row.name, "namespace": row.workspace, "uid": row.id, "phase": phase}
+        _story.info("workflow ended", extra={"fields": fields})
 
     def _runner(self, name: str) -> Runner:
         runner = self._runners.get(name)
@@ -549,6 +580,7 @@ class Controller(EngineHost):
 
     def _complete(self, uid: str, error: BaseException | None = None, *, moved: bool = False) -> None:
         self._works.pop(uid, None)
+        self._revisions.pop(uid, None)
         self._watchers.pop(uid, None)
         self._recorder.forget(uid)
         self._keeper.look_soon()
@@ -561,6 +593,7 @@ class Controller(EngineHost):
 
     def _give_up(self, uid: str, error: Exception) -> None:
         """End a workflow that the engine cannot carry on with: a defect, said loudly and never silently retried."""
+        self._figures.failed("defect")
         _log.error("The workflow %s cannot be carried on.", uid, exc_info=error)
         now = self._clock.now()
         try:

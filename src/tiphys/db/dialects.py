@@ -99,6 +99,10 @@ def condition(dialect: Dialect, column: Column, where: Where) -> str:
             return f"{name} >= {dialect.mark}{upper}"
         case "contains":
             return f"{dialect.position}({name}, {dialect.mark}) > 0"
+        case "has" | "lacks":
+            one_of = "" if where.value[1] is None else f' AND "value" {dialect.any_of}'
+            labelled = f'SELECT workflow_uid FROM workflow_labels WHERE "key" = {dialect.mark}{one_of}'
+            return f"id {'IN' if where.op == 'has' else 'NOT IN'} ({labelled})"
         case "lt" | "le" | "gt" | "ge":
             return f"{name} {_COMPARISONS[where.op]} {dialect.mark}"
     raise UsageError(f"'{where.op}' is not an operator of a condition (on the field '{where.field}').")
@@ -112,6 +116,8 @@ def shape(where: Where) -> tuple[Any, ...]:
             return (where.field, "in", None in value)
         case "prefix":
             return (where.field, "prefix", after_prefix(value) is None)
+        case "has" | "lacks":
+            return (where.field, where.op, value[1] is None)
         case _:
             return (where.field, where.op, value is None)
 
@@ -122,6 +128,12 @@ def bind(dialect: Dialect, column: Column, where: Where, parameters: list[Any]) 
     if where.op == "in":
         values = [_parameter(column, where, item) for item in value if item is not None]
         parameters.append(dialect.list_parameter(values))
+        return
+    if where.op in ("has", "lacks"):
+        key, values = value
+        parameters.append(key)
+        if values is not None:
+            parameters.append(dialect.list_parameter(values))
         return
     if value is None:
         if where.op not in ("eq", "ne"):

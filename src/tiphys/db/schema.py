@@ -27,7 +27,7 @@ from tiphys.records.runs import Metadata, Pipeline, Run, StepRun
 from tiphys.records.stacks import Component, Service, StackRecord
 from tiphys.records.synchronization import LockClaim, LockLimit, Memo
 from tiphys.records.tags import TagLink, TagRecord
-from tiphys.records.workflows import WorkflowRequest, WorkflowRow, WorkflowSummary
+from tiphys.records.workflows import WorkflowRemoval, WorkflowRequest, WorkflowRow, WorkflowSummary
 
 #: All revisions of the schema, oldest first; the last is the one this code works with.
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
@@ -203,8 +203,9 @@ RECORD_TABLES: dict[type[Record], Table] = {
             Column("started_epoch", ColumnType.REAL, True),
             Column("finished_epoch", ColumnType.REAL, True),
         ),
-        indexes=(("workspace", "name"), ("workspace", "id"), ("phase", "id"), ("owner",)),
+        indexes=(("workspace", "name"), ("workspace", "id"), ("phase", "id"), ("owner",), ("finished_at", "id")),
     ),
+    WorkflowRemoval: Table(name="workflow_removals", columns=_columns(WorkflowRemoval), indexes=(("removed_at",),)),
     LockClaim: Table(
         name="lock_claims",
         columns=_columns(LockClaim),
@@ -292,7 +293,21 @@ LEASES = Table(
     primary_key=("owner",),
 )
 
-ALL_TABLES: tuple[Table, ...] = (*RECORD_TABLES.values(), NODES, OUTBOX, LEASES)
+#: The labels of workflows once more, each by itself, so that selectors are answered by an index.
+LABELS = Table(
+    name="workflow_labels",
+    columns=(
+        Column("workflow_uid", ColumnType.TEXT),
+        Column("key", ColumnType.TEXT),
+        Column("value", ColumnType.TEXT),
+        Column("workspace", ColumnType.TEXT),
+    ),
+    primary_key=("workflow_uid", "key"),
+    indexes=(("key", "value", "workspace", "workflow_uid"),),
+    clustered=True,
+)
+
+ALL_TABLES: tuple[Table, ...] = (*RECORD_TABLES.values(), NODES, OUTBOX, LEASES, LABELS)
 
 
 def table_of(kind: type[Record]) -> Table:

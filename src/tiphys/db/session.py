@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tiphys._util.ids import next_tick
@@ -100,6 +100,20 @@ class SqlReader(Reader):
         """The workflows of an owner, by uid."""
         return {uid for (uid,) in self._all(self._statements.select_owned, (owner,))}
 
+    def label_keys(self, workspace: str | None) -> list[str]:
+        """Keys of the labels that workflows have."""
+        return self._distinct(self._statements.select_label_keys, [], workspace)
+
+    def label_values(self, key: str, workspace: str | None) -> list[str]:
+        """Values that workflows have of one label."""
+        return self._distinct(self._statements.select_label_values, [key], workspace)
+
+    def _distinct(self, sql: str, parameters: list[str], workspace: str | None) -> list[str]:
+        if workspace is not None:
+            sql += f"{' AND' if parameters else ' WHERE'} workspace = {self._dialect.mark}"
+            parameters.append(workspace)
+        return sorted(row[0] for row in self._all(sql, parameters))
+
     def _one(self, sql: str, parameters: Sequence[Any]) -> Any:
         try:
             self._cursor.execute(sql, parameters)
@@ -152,6 +166,8 @@ class SqlTransaction(SqlReader, Transaction):
                 rows[kind] = [row]
         for kind, of_kind in rows.items():
             self._run_many(self._statements.of(kind).insert, of_kind)
+        if WorkflowRow in rows:
+            self._add_labels(record for record in records if isinstance(record, WorkflowRow) and record.labels)
 
     def update(self, kind: type[Record], id: str, **changes: Any) -> None:
         """Set fields of one record."""
@@ -167,6 +183,10 @@ class SqlTransaction(SqlReader, Transaction):
             known = self.get(kind, id) is not None
         if not known:
             raise _unknown(kind, id)
+        if kind is WorkflowRow and "labels" in changes:
+            row = self.get(WorkflowRow, id)
+            self._run(self._statements.delete_labels, (id,))
+            self._add_labels([row] if row is not None else ())
 
     def update_found(self, query: Query[Any], **changes: Any) -> int:
         """Set fields of the records that obey the query's conditions."""
@@ -260,6 +280,16 @@ class SqlTransaction(SqlReader, Transaction):
         if self._dialect.serialize:
             number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
             self._one(self._dialect.serialize, (number,))
+
+    def _add_labels(self, rows: Iterable[WorkflowRow]) -> None:
+        found: list[Sequence[Any]] = []
+        for row in rows:
+            # No selector can name what is no text, and two keys may be the same once they can be held.
+            texts: Mapping[str, object] = row.labels
+            labels = {holdable(key): holdable(value) for key, value in texts.items() if isinstance(value, str)}
+            found += [(row.id, key, value, row.workspace) for key, value in labels.items()]
+        if found:
+            self._run_many(self._statements.insert_label, found)
 
     def _save_state(self, state: WorkflowState) -> None:
         started, finished = state.started_at, state.finished_at

@@ -8,7 +8,7 @@ from typing import Any
 
 from tiphys.db.dialects import Dialect, bind, condition, shape
 from tiphys.db.mapping import Convert, RecordMapping, encoder
-from tiphys.db.schema import LEASES, NODES, OUTBOX, RECORD_TABLES, Column, Table
+from tiphys.db.schema import LABELS, LEASES, NODES, OUTBOX, RECORD_TABLES, Column, Table
 from tiphys.db.workspaces import inside
 from tiphys.errors import UsageError
 from tiphys.records.base import Query, R, Record
@@ -90,8 +90,13 @@ class Statements:
         self.select_workflow = f"SELECT {workflow_names} FROM workflows WHERE id = {mark}"
         #: What goes with a workflow that is removed.
         self.delete_with_workflow = tuple(
-            f"DELETE FROM {table.name} WHERE workflow_uid {dialect.any_of}" for table in (NODES, OUTBOX, *_REQUESTED)
+            f"DELETE FROM {table.name} WHERE workflow_uid {dialect.any_of}"
+            for table in (NODES, OUTBOX, LABELS, *_REQUESTED)
         )
+        self.insert_label = _insert(LABELS, [column.name for column in LABELS.columns], mark)
+        self.delete_labels = f"DELETE FROM workflow_labels WHERE workflow_uid = {mark}"
+        self.select_label_keys = 'SELECT DISTINCT "key" FROM workflow_labels'
+        self.select_label_values = f'SELECT DISTINCT "value" FROM workflow_labels WHERE "key" = {mark}'
 
     def of(self, kind: type[Record]) -> KindStatements:
         """What is prepared for `kind`."""
@@ -163,6 +168,7 @@ class Statements:
         """The statement of a query and its parameters."""
         prepared = self.of(query.kind)
         mapping = prepared.mapping
+        _check_labels(mapping, query.where)
         descending = query.order.startswith("-")
         order = query.order[1:] if descending else query.order
         last = None if query.after is None or order == "id" else getattr(query.after, order, None)
@@ -211,6 +217,7 @@ class Statements:
     def _on_all(self, verb: str, query: Query[R]) -> tuple[str, list[Any]]:
         prepared = self.of(query.kind)
         mapping = prepared.mapping
+        _check_labels(mapping, query.where)
         key = (verb, query.within is None, tuple([shape(where) for where in query.where]))
         text = prepared.selects.get(key)
         if text is None:
@@ -271,6 +278,12 @@ def _column(mapping: RecordMapping[Any], name: str) -> Column:
         raise UsageError(
             f"A {mapping.kind.__name__} has no field '{name}'.", hint=f"Its fields are: {', '.join(mapping.names)}."
         ) from None
+
+
+def _check_labels(mapping: RecordMapping[Any], conditions: Sequence[Where]) -> None:
+    for where in conditions:
+        if where.op in ("has", "lacks") and (mapping.table.name != "workflows" or where.field != "labels"):
+            raise UsageError(f"'{where.op}' asks for labels of workflows, not for '{where.field}' of others.")
 
 
 def _check_unique(mapping: RecordMapping[Any], names: tuple[str, ...]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tiphys.engine.model import Node, WorkflowState
 from tiphys.ports.store import Transaction
@@ -12,6 +13,31 @@ from tiphys.records.workflows import WorkflowRow
 #: Called with a workflow's uid, its state if that changed, and its changed nodes after each commit; quick, and from any
 #: thread.
 Watcher = Callable[[str, WorkflowState | None, Sequence[Node]], None]
+
+
+#: Upper bounds of the classes that durations of commits are counted by, seconds.
+COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFigures:
+    """What a host does now, and what it counted since it began."""
+
+    #: Events that wait to be worked on.
+    queue: int = 0
+    #: Workflows that are carried out.
+    workflows: int = 0
+    #: Tasks whose end is awaited.
+    tasks: int = 0
+    #: Seconds since the present batch of events was begun; 0 if there is none.
+    busy: float = 0.0
+    #: Batches by how long they took: a number for each bound, and one for what took longer.
+    commits: tuple[int, ...] = (0,) * (len(COMMIT_BOUNDS) + 1)
+    commit_seconds: float = 0.0
+    #: (phase, namespace) → workflows that ended so.
+    ended: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    #: Cause → errors: "store" (a transaction was tried again) and "defect" (a workflow was given up).
+    errors: Mapping[str, int] = field(default_factory=dict)
 
 
 class EngineHost(ABC):
@@ -72,6 +98,17 @@ class EngineHost(ABC):
         Raises:
             TiphysError: the workflow could not be carried on (its cause chained).
         """
+
+    def revisions(self) -> Mapping[str, int]:
+        """For workflows that are carried out here, by uid, a number that grows with each commit of theirs.
+
+        What is not named may change at any time.
+        """
+        return {}
+
+    def figures(self) -> HostFigures:
+        """What it does and did; quick, from any thread."""
+        return HostFigures()
 
     @abstractmethod
     def watch(self, uid: str, watcher: Watcher) -> None:

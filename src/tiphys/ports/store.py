@@ -95,6 +95,13 @@ class Reader(ABC):
     def owned(self, owner: str) -> set[str]:
         """The workflows of an owner that have not ended, by uid."""
 
+    def label_keys(self, workspace: str | None) -> list[str]:
+        """Keys of the labels that workflows of a workspace have, or those of all; sorted."""
+
+    @abstractmethod
+    def label_values(self, key: str, workspace: str | None) -> list[str]:
+        """Values that workflows of a workspace, or all, have of one label; sorted."""
+
 
 class Transaction(Reader):
     """A unit of work: all of it is kept, or nothing."""

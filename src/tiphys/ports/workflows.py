@@ -233,8 +233,14 @@ class Workflows(ABC):
         """Workflows that obey the filter, without their specification; `limit` 0 for all."""
 
     @abstractmethod
-    def find_whole(self, wanted: WorkflowFilter, *, limit: int = 0, after: str = "") -> ManifestPage:
-        """As `find`, with specification and status."""
+    def find_whole(
+        self, wanted: WorkflowFilter, *, limit: int = 0, after: str = "", nodes: bool = True
+    ) -> ManifestPage:
+        """As `find`, with specification and status; without `nodes` also without what follows from them."""
+
+    @abstractmethod
+    def archived_labels(self, key: str | None = None) -> list[str]:
+        """Keys of the labels of all workflows, archived ones too, of this namespace; with a key its values."""
 
     @abstractmethod
     def delete(self, name: str, *, uid: str = "", archive: bool = False, force: bool = False) -> None:

@@ -19,7 +19,7 @@ class Record:
 
 R = TypeVar("R", bound=Record)
 
-Operator = Literal["eq", "ne", "in", "prefix", "contains", "lt", "le", "gt", "ge"]
+Operator = Literal["eq", "ne", "in", "prefix", "contains", "lt", "le", "gt", "ge", "has", "lacks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class Where:
     """One condition on a field; `value` None with eq or ne asks for (not) null; `in` takes a list.
 
     Null is a value other than all others for `ne`, and obeys no other operator. Text is compared by code points; case
-    matters. JSON fields know `eq`, `ne` and `in` only.
+    matters. JSON fields know `eq`, `ne` and `in` only, but for the labels of workflows: `has` and `lacks` take a tuple
+    (key, values) and ask whether a label has one of these values; with None for the values, whether there is one.
     """
 
     field: str

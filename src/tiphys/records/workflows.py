@@ -50,6 +50,33 @@ class WorkflowRow(WorkflowSummary):
     request: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRemoval(Record):
+    """A workflow that is in no list any more, as it was deleted or is archived: kept a while, to be told."""
+
+    workflow_uid: str
+    name: str
+    workspace: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    phase: str
+    created_at: datetime
+    removed_at: datetime
+
+    @staticmethod
+    def of(row: WorkflowSummary, *, id: str, now: datetime) -> WorkflowRemoval:
+        """The note that a workflow is removed now."""
+        return WorkflowRemoval(
+            id=id,
+            workflow_uid=row.id,
+            name=row.name,
+            workspace=row.workspace,
+            labels=row.labels,
+            phase=row.phase,
+            created_at=row.created_at,
+            removed_at=now,
+        )
+
+
 class WorkflowOperation(StrEnum):
     """What can be asked of a workflow that is being carried out: events of the engine."""
 

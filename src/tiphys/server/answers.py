@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from tiphys.errors import AlreadyExistsError, ArtifactMissingError, ConflictError, TiphysError
 
 INVALID, NOT_FOUND, EXISTS, DENIED, ABORTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 3, 5, 6, 7, 10, 12, 13, 14
+EXHAUSTED = 8
 
 #: gRPC code → HTTP status (grpc-gateway, runtime/errors.go).
 _STATUS = {
@@ -21,6 +22,7 @@ _STATUS = {
     NOT_FOUND: 404,
     EXISTS: 409,
     DENIED: 403,
+    EXHAUSTED: 429,
     ABORTED: 409,
     UNIMPLEMENTED: 501,
     INTERNAL: 500,
@@ -56,9 +58,9 @@ def error_body(error: TiphysError) -> dict[str, Any]:
     return {"code": code_of(error), "message": f"{error.message} {error.hint}" if error.hint else error.message}
 
 
-def refusal(code: int, message: str) -> Response:
-    """An answer that is an error."""
-    return JSONResponse({"code": code, "message": message}, _STATUS[code])
+def refusal(code: int, message: str, *, status: int | None = None) -> Response:
+    """An answer that is an error; its status is that of the code unless it has another one."""
+    return JSONResponse({"code": code, "message": message}, status or _STATUS[code])
 
 
 async def answer_error(_request: Request, error: Exception) -> Response:

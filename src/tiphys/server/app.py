@@ -11,11 +11,14 @@ from starlette.routing import Mount, Route
 
 from tiphys.errors import TiphysError
 from tiphys.ports.wire import API
+from tiphys.server import operations
 from tiphys.server.answers import answer_defect, answer_error, answer_http_error
 from tiphys.server.api.app import make_api
 from tiphys.server.api.versions import answer_other_major
 from tiphys.server.argo.routes import routes
+from tiphys.server.bounds import Limits
 from tiphys.server.guard import Guard
+from tiphys.server.metrics import Metrics
 from tiphys.services.backend import LocalBackend
 
 _VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -25,6 +28,8 @@ def make_app(
     backend: LocalBackend,
     *,
     hosts: Collection[str],
+    limits: Limits = Limits(),  # noqa: B008  # it is frozen
+    strict_transport: bool = False,
     runner: str | None = None,
     ending: Callable[[], bool] = lambda: False,
 ) -> Starlette:
@@ -33,16 +38,23 @@ def make_app(
     Args:
         backend: The services.
         hosts: Names and addresses under which it may be asked.
+        limits: What one client may ask for.
+        strict_transport: Whether browsers are told to come by TLS alone.
         runner: What carries submitted workflows out; None for the default.
         ending: Tells whether answers without end should end.
     """
+    measured = Metrics(backend)
     app = Starlette(
         routes=[
+            *operations.routes(),
             Mount(API, make_api(backend, ending=ending)),
             Route("/api/tiphys/v{major:int}/{rest:path}", answer_other_major, methods=_VERBS),
             *routes(),
         ],
-        middleware=[Middleware(Guard, hosts=hosts)],
+        middleware=[
+            *operations.around(measured, limits, strict_transport=strict_transport),
+            Middleware(Guard, hosts=hosts),
+        ],
         exception_handlers={
             TiphysError: answer_error,
             HTTPException: answer_http_error,
@@ -50,5 +62,6 @@ def make_app(
         },
     )
     app.router.redirect_slashes = False
+    app.state.metrics, app.state.draining = measured, ending
     app.state.backend, app.state.runner, app.state.ending = backend, runner, ending
     return app

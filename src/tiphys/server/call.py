@@ -15,6 +15,7 @@ from tiphys.errors import UsageError
 from tiphys.ports.backend import Backend
 from tiphys.ports.workflows import Objects, Workflows
 from tiphys.server.parameters import Parameters
+from tiphys.spec.yaml import check_depth
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ async def _body(request: Request) -> Mapping[str, Any]:
         raise UsageError(f"The body is not JSON: {error}.") from error
     if not isinstance(found, dict):
         raise UsageError("The body must be a JSON object.")
+    check_depth(found)
     return found
 
 

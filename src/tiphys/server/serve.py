@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import time
+from types import FrameType
 
 import uvicorn
 
 from tiphys.errors import UsageError
 from tiphys.server.app import make_app
+from tiphys.server.bounds import Limits
 from tiphys.server.certificate import Certificate, host_names
+from tiphys.server.patience import HEAD_SIZE, PatientProtocol
 from tiphys.services.backend import LocalBackend
 
 #: Seconds that requests have to end in.
@@ -47,8 +51,47 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
+class DrainingServer(uvicorn.Server):
+    """Says for a while that it will end before it does, so that no more requests are sent to it.
+
+    Args:
+        config: As uvicorn's.
+        drain: Seconds.
+    """
+
+    def __init__(self, config: uvicorn.Config, drain: float) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._ends_at: float | None = None
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is not to be asked any more."""
+        return self.should_exit or self._ends_at is not None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end, or on the second signal do it at once."""
+        if self._drain and self._ends_at is None:
+            self._ends_at = time.monotonic() + self._drain
+            self._captured_signals.append(sig)
+        else:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look whether it is time; called ten times a second."""
+        if self._ends_at is not None and time.monotonic() >= self._ends_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
 def serve(
-    backend: LocalBackend, listener: socket.socket, certificate: Certificate | None, *, runner: str | None
+    backend: LocalBackend,
+    listener: socket.socket,
+    certificate: Certificate | None,
+    *,
+    runner: str | None,
+    limits: Limits,
+    drain: float,
 ) -> None:
     """Answer requests until SIGINT or SIGTERM, which then have their usual effect.
 
@@ -57,19 +100,31 @@ def serve(
         listener: Where requests arrive.
         certificate: None for plain HTTP.
         runner: What carries submitted workflows out; None for the default.
+        limits: What one client may ask for.
+        drain: Seconds for which it says that it will end before it does.
     """
+    address = listener.getsockname()[0]
+    server: DrainingServer
     app = make_app(
-        backend, hosts={*host_names(), listener.getsockname()[0]}, runner=runner, ending=lambda: server.should_exit
+        backend,
+        hosts={*host_names(), address},
+        limits=limits,
+        strict_transport=certificate is not None and not ipaddress.ip_address(address).is_loopback,
+        runner=runner,
+        ending=lambda: server.should_exit,
     )
+    app.state.draining = lambda: server.is_ending
     config = uvicorn.Config(
         app,
         ssl_certfile=certificate.chain if certificate else None,
         ssl_keyfile=certificate.key if certificate else None,
+        http=PatientProtocol,
+        h11_max_incomplete_event_size=HEAD_SIZE,
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    server = uvicorn.Server(config)
+    server = DrainingServer(config, drain)
     server.run(sockets=[listener])

@@ -1,6 +1,6 @@
 """Answers without end: events and logs, as Server-Sent Events or as lines of JSON.
 
-A stream takes a thread of the pool for each look, and none between looks.
+A stream takes a thread for each look, and none between looks; the threads of other requests it leaves alone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TypeVar
 
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -22,6 +24,9 @@ T = TypeVar("T")
 #: Seconds between looks, and after which a silent stream shows that it is alive.
 PAUSE, KEEP_ALIVE = 0.3, 15.0
 _EVENTS = "text/event-stream"
+#: Looks at once: however many streams there are, other requests find a thread.
+_LOOKS = 8
+_looking: RunVar[CapacityLimiter] = RunVar("tiphys-looks")
 
 
 async def stream(
@@ -51,6 +56,7 @@ async def stream(
         return (f"data: {text} \n\n" if as_events else f"{text}\n").encode(errors="replace")
 
     async def frames() -> AsyncIterator[bytes]:
+        limiter = _limiter()
         found, silent = first, 0.0
         while found is not None and not request.app.state.ending():
             for one in found:
@@ -60,7 +66,7 @@ async def stream(
                 silent = 0.0
                 yield b":\n\n"
             try:
-                found = await run_in_threadpool(next, iterator, None)
+                found = await to_thread.run_sync(next, iterator, None, limiter=limiter)
             except TiphysError as error:
                 yield frame({"error": fail(error)})
                 return
@@ -72,3 +78,11 @@ async def stream(
         media_type=_EVENTS if as_events else "application/json",
         headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
     )
+
+
+def _limiter() -> CapacityLimiter:
+    found = _looking.get(None)
+    if found is None:
+        found = CapacityLimiter(_LOOKS)
+        _looking.set(found)
+    return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tiphys.errors import StoreError
 from tiphys.plugins.loading import load
 from tiphys.ports.backend import Backend
-from tiphys.ports.engine_host import EngineHost
+from tiphys.ports.engine_host import EngineHost, HostFigures
 from tiphys.ports.events import Events
 from tiphys.ports.store import Store
 from tiphys.ports.workflows import Objects
@@ -115,6 +115,10 @@ class LocalBackend(Backend):
     def serve(self) -> None:
         """Carry out what nobody carries out, from now on."""
         self._connected().serve()
+
+    def figures(self) -> HostFigures:
+        """What the engine's host does and did."""
+        return HostFigures() if self._host is None else self._host.figures()
 
     def find(self, query: Query[R]) -> list[R]:
         """Records that obey the query."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tiphys._util.ids import new_id
 from tiphys._util.times import utc_now
 from tiphys.engine.model import Node, WorkflowState
 from tiphys.errors import ConflictError, NotFoundError, UsageError
@@ -19,7 +20,7 @@ from tiphys.records.base import DEFAULT_WORKSPACE, EntityType, Query, Where
 from tiphys.records.models import ModelLink
 from tiphys.records.runs import ExecutionStatus, Run, StepRun
 from tiphys.records.stacks import ComponentType
-from tiphys.records.workflows import WorkflowRow, WorkflowSummary
+from tiphys.records.workflows import WorkflowRemoval, WorkflowRow, WorkflowSummary
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.client_tasks import ClientTasks
 from tiphys.services.labels import forget_entities
@@ -198,7 +199,10 @@ class RunService(Runs):
                     f"The run {run.name} is not finished.", hint=f"Stop it first: tiphys runs stop {run.name}"
                 )
             delete_run(transaction, run)
-            transaction.delete(WorkflowRow, [run.workflow_uid])
+            row = transaction.get(WorkflowSummary, run.workflow_uid)
+            if row is not None:
+                transaction.delete(WorkflowRow, [row.id])
+                transaction.add(WorkflowRemoval.of(row, id=new_id(), now=utc_now()))
 
     def logs(self, name_or_id: str, *, step: str | None = None, follow: bool = False) -> Iterator[tuple[str, str]]:
         """(step name, line) of what the steps wrote, while they run or afterwards.

@@ -14,7 +14,7 @@ from typing import Any
 
 from tiphys.engine.model import Node
 from tiphys.errors import InvariantError, NotFoundError
-from tiphys.ports.store import Reader, Store, StoredWorkflow, Transaction, WorkflowBatch
+from tiphys.ports.store import Lease, Reader, Store, StoredWorkflow, Transaction, WorkflowBatch
 from tiphys.records.base import Query, R, Record, Where
 from tiphys.records.ownership import OWNERS, REFERENCES, SHARED, Reference, workspace_field
 
@@ -57,6 +57,26 @@ class WorkspaceReader(Reader):
         """The nodes of a workflow."""
         return self._reader.load_nodes(uid)
 
+    def leases(self) -> list[Lease]:
+        """Who carries workflows out: the same for all workspaces."""
+        return self._reader.leases()
+
+    def owners(self) -> set[str]:
+        """All who have workflows that have not ended."""
+        return self._reader.owners()
+
+    def owned(self, owner: str) -> set[str]:
+        """The workflows of an owner that have not ended."""
+        return self._reader.owned(owner)
+
+    def label_keys(self, workspace: str | None) -> list[str]:
+        """Keys of the labels that the workspace's workflows have."""
+        return self._reader.label_keys(self._workspace) if workspace in (None, self._workspace) else []
+
+    def label_values(self, key: str, workspace: str | None) -> list[str]:
+        """Values that the workspace's workflows have of one label."""
+        return self._reader.label_values(key, self._workspace) if workspace in (None, self._workspace) else []
+
     def _inside(self, query: Query[R]) -> Query[R]:
         return query if query.kind in SHARED else replace(query, within=self._workspace)
 
@@ -80,6 +100,10 @@ class WorkspaceTransaction(WorkspaceReader, Transaction):
         if self.get(kind, id) is None:
             raise _unknown(kind, id)
         self._all.update(kind, id, **changes)
+
+    def update_found(self, query: Query[Any], **changes: Any) -> int:
+        """Set fields of the records that obey the query's conditions."""
+        return self._all.update_found(self._inside(query), **changes)
 
     def delete(self, kind: type[Record], ids: Iterable[str]) -> int:
         """Remove records by id; returns how many there were."""
@@ -112,6 +136,22 @@ class WorkspaceTransaction(WorkspaceReader, Transaction):
     def claim(self, uid: str, owner: str, *, expected: str) -> bool:
         """Take over a workflow."""
         return self._all.claim(uid, owner, expected=expected)
+
+    def hold(self, uids: Iterable[str], owner: str) -> set[str]:
+        """Those of some workflows that an owner has."""
+        return self._all.hold(uids, owner)
+
+    def renew(self, owner: str, *, place: str, serving: bool, seconds: float) -> None:
+        """Let an owner's lease hold."""
+        self._all.renew(owner, place=place, serving=serving, seconds=seconds)
+
+    def end_leases(self, owners: Iterable[str]) -> None:
+        """Remove leases."""
+        self._all.end_leases(owners)
+
+    def serialize(self, name: str) -> None:
+        """Wait for other transactions that do the same thing."""
+        self._all.serialize(name)
 
     def _check(self, record: Record, fresh: Iterable[str] = ()) -> None:
         """Refuse a record of another workspace, or one that refers to what is not of this one."""

@@ -22,7 +22,7 @@ from tiphys._util.ids import new_id
 from tiphys.engine.commands import Cancel, Launch
 from tiphys.engine.model import Node, NodeType, Phase, Reason, Values, WorkflowState
 from tiphys.errors import AlreadyExistsError, NotFoundError, StoreError, UsageError
-from tiphys.ports.store import Lease, Store, Transaction, WorkflowBatch
+from tiphys.ports.store import Lease, Reader, Store, Transaction, WorkflowBatch
 from tiphys.records.artifacts import Artifact, ArtifactType, ArtifactUse, ArtifactVersion
 from tiphys.records.base import EntityType, Operator, Query, Record, Where
 from tiphys.records.events import EventSubscription, ReceivedEvent, RunNotice, SeenSignature
@@ -34,7 +34,7 @@ from tiphys.records.runs import ExecutionStatus, Metadata, Pipeline, Run, StepRu
 from tiphys.records.stacks import Component, ComponentType, Service, StackRecord
 from tiphys.records.synchronization import LockClaim, LockLimit, Memo
 from tiphys.records.tags import TagLink, TagRecord
-from tiphys.records.workflows import WorkflowRequest, WorkflowRow
+from tiphys.records.workflows import WorkflowRemoval, WorkflowRequest, WorkflowRow, WorkflowSummary
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, 789012, UTC)
 
@@ -60,6 +60,7 @@ KINDS: tuple[type[Record], ...] = (
     Memo,
     MetricValue,
     QueuedWorkflow,
+    WorkflowRemoval,
     WorkflowRequest,
     WorkflowRow,
     ReceivedEvent,
@@ -858,6 +859,40 @@ class StoreContract:
         assert (again.nodes, again.outbox) == ([], [])
         assert other is not None
         assert (other.nodes, other.outbox) == ([node], [Launch("t", "n")])
+
+    def test_labels_of_workflows_are_asked_for(self, store: Store) -> None:
+        with store.transaction() as tx:
+            tx.add(
+                a_workflow("a", labels={"team": "red", "size": "1"}),
+                a_workflow("b", labels={"team": "blue"}, workspace="other"),
+                a_workflow("c"),
+            )
+            tx.add(a_workflow("d", labels={"team": "red"}))
+            tx.delete(WorkflowRow, ["d"])
+
+        def found(tx: Reader, op: Operator, key: str, values: tuple[str, ...] | None) -> list[str]:
+            query = Query(WorkflowSummary, (Where("labels", (key, values), op),), order="id")
+            assert tx.count(query) == len(tx.find(query))
+            return [row.id for row in tx.find(query)]
+
+        with store.reader() as reader:
+            assert found(reader, "has", "team", ("red",)) == ["a"]
+            assert found(reader, "has", "team", ("red", "blue")) == ["a", "b"]
+            assert found(reader, "has", "team", None) == ["a", "b"]
+            assert found(reader, "has", "team", ("green",)) == []
+            assert found(reader, "lacks", "team", ("red",)) == ["b", "c"]
+            assert found(reader, "lacks", "size", None) == ["b", "c"]
+            assert (reader.label_keys(None), reader.label_keys("other")) == (["size", "team"], ["team"])
+            assert (reader.label_values("team", None), reader.label_values("team", "other")) == (
+                ["blue", "red"],
+                ["blue"],
+            )
+        with store.transaction() as tx:
+            tx.update(WorkflowRow, "c", labels={"team": "green"})
+        with store.reader() as reader:
+            assert found(reader, "has", "team", ("green",)) == ["c"]
+        with store.reader() as reader, pytest.raises(UsageError, match="labels of workflows"):
+            reader.find(Query(StoredObject, (Where("labels", ("a", None), "has"),)))
 
     def test_a_workflow_is_claimed_from_whom_it_was_thought_to_belong_to(self, store: Store) -> None:
         with store.transaction() as tx:

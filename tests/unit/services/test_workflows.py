@@ -15,10 +15,13 @@ from tiphys.ports.workflows import LogQuery, SubmitOptions, WorkflowFilter
 from tiphys.records.base import Query
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.records.synchronization import LockClaim
-from tiphys.records.workflows import WorkflowOperation, WorkflowRequest, WorkflowRow
+from tiphys.records.workflows import WorkflowOperation, WorkflowRequest, WorkflowRow, WorkflowSummary
 from tiphys.sdk.logs import live_path
+from tiphys.services.workflows import changes as changes_module
 from tiphys.services.workflows import service as service_module
+from tiphys.services.workflows.listing import matcher
 from tiphys.services.workflows.pods import log_of, pod_name
+from tiphys.services.workflows.submission import LABEL_COMPLETED, LABEL_PHASE, LABEL_RESUBMITTED
 from tiphys.testing.playing import step_body
 
 BEGAN = 1_750_000_000.0
@@ -520,6 +523,126 @@ def test_changes_since_a_moment_leave_out_what_had_ended(backend, submit):
     assert told(next(looks)) == [("MODIFIED", "running", "Running"), ("ADDED", "later", "Pending")]
     backend.workflows.delete("ended")
     assert told(next(looks)) == [("DELETED", "ended", "Succeeded")]
+
+
+def test_one_that_goes_on_is_told_of_deletions_meanwhile(backend, submit):
+    submit("before", "Succeeded")
+    since = utc_now()
+    submit("meanwhile", "Succeeded")
+    backend.workflows.delete("before")
+    backend.workflows.delete("meanwhile")
+    looks = backend.workflows.changes(WorkflowFilter(), since=since)
+    assert [one for _ in range(2) for one in told(next(looks))] == [("DELETED", "before", "Succeeded")]
+
+
+def test_watchers_share_a_look_and_each_hears_of_what_it_watches(backend, submit):
+    red = backend.workflows.changes(WorkflowFilter(labels="team=red"))
+    all_of_them = backend.workflows.changes(WorkflowFilter())
+    assert (next(red), next(all_of_them), next(red)) == ([], [], [])
+    made = submit("r", labels={"team": "red"})
+    submit("b", labels={"team": "blue"})
+    assert told(next(red)) == [("ADDED", "r", "Pending")]
+    assert told(next(all_of_them)) == [("ADDED", "r", "Pending"), ("ADDED", "b", "Pending")]
+    carry(backend, made["metadata"]["uid"], "r", "Succeeded")
+    assert told(next(all_of_them)) == [("MODIFIED", "r", "Succeeded")]
+    assert told(next(red)) == [("MODIFIED", "r", "Succeeded")]
+    assert (next(red), next(all_of_them)) == ([], [])
+
+
+def test_one_that_leaves_what_is_watched_is_gone_for_the_watcher(backend, submit):
+    made = submit("w", "Running")
+    looks = backend.workflows.changes(WorkflowFilter(labels=f"{LABEL_COMPLETED}=false"))
+    assert told(next(looks)) == [("ADDED", "w", "Running")]
+    carry(backend, made["metadata"]["uid"], "w", "Succeeded")
+    assert told(next(looks)) == [("DELETED", "w", "Succeeded")]
+    assert next(looks) == []
+
+
+def test_many_are_told_of_in_parts(backend, submit, monkeypatch):
+    monkeypatch.setattr(changes_module, "_CHUNK", 2)
+    for name in ("a", "b", "c"):
+        submit(name, "Succeeded")
+    looks = backend.workflows.changes(WorkflowFilter())
+    assert [name for _, name, _ in told(next(looks))] == ["a", "b"]
+    assert [name for _, name, _ in told(next(looks))] == ["c"]
+    assert next(looks) == []
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ("team=red", "ac"),
+        ("team!=red", "bd"),
+        ("team in (red, blue)", "abc"),
+        ("team notin (red, blue)", "d"),
+        ("team", "abc"),
+        ("!team", "d"),
+        ("size>1", "b"),
+        ("size<2,team=red", "a"),
+        (f"{LABEL_PHASE}=Failed", "b"),
+        (f"{LABEL_PHASE}!=Failed", "acd"),
+        (f"{LABEL_PHASE}", "abcd"),
+        (f"!{LABEL_PHASE}", ""),
+        (f"{LABEL_PHASE}>1", ""),
+        (f"{LABEL_COMPLETED}=true", "ab"),
+        (f"{LABEL_COMPLETED}!=true", "cd"),
+        (f"{LABEL_COMPLETED}=perhaps", ""),
+        (f"{LABEL_COMPLETED} in (true, false)", "abcd"),
+    ],
+)
+def test_the_database_and_a_watcher_understand_label_selectors_alike(backend, submit, selector, expected):
+    wanted = WorkflowFilter(labels=selector)
+    _four(submit)
+    assert [row.name for row in reversed(backend.workflows.find(wanted).items)] == list(expected)
+    matches = matcher(wanted, "default")
+    assert [row.name for row in backend.find(Query.of(WorkflowSummary, order="id")) if matches(row)] == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (WorkflowFilter(fields="metadata.name=a"), "a"),
+        (WorkflowFilter(fields="metadata.name!=a"), "bcd"),
+        (WorkflowFilter(fields="status.phase in (Failed, Pending)"), "bd"),
+        (WorkflowFilter(fields="spec.none=x"), ""),
+        (WorkflowFilter(fields="spec.none!=x"), "abcd"),
+        (WorkflowFilter(contains="c"), "c"),
+        (WorkflowFilter(completed=True), "ab"),
+        (WorkflowFilter(resubmitted=True), "d"),
+        (WorkflowFilter(phases=("Running",), prefix="c"), "c"),
+    ],
+)
+def test_the_database_and_a_watcher_understand_filters_alike(backend, submit, wanted, expected):
+    _four(submit)
+    assert [row.name for row in reversed(backend.workflows.find(wanted).items)] == list(expected)
+    matches = matcher(wanted, "default")
+    assert [row.name for row in backend.find(Query.of(WorkflowSummary, order="id")) if matches(row)] == list(expected)
+
+
+def _four(submit):
+    submit("a", "Succeeded", labels={"team": "red", "size": "1"})
+    submit("b", "Failed", labels={"team": "blue", "size": "2"})
+    submit("c", "Running", labels={"team": "red"})
+    submit("d", labels={LABEL_RESUBMITTED: "a", "size": "large"})
+
+
+def test_pages_end_where_they_should_though_a_selector_is_for_no_database(backend, submit):
+    for number in range(5):
+        submit(f"w{number}", labels={"size": str(number)})
+    page = backend.workflows.find(WorkflowFilter(labels="size>0"), limit=2)
+    assert [row.name for row in page.items] == ["w4", "w3"]
+    page = backend.workflows.find(WorkflowFilter(labels="size>0"), limit=2, after=page.next)
+    assert ([row.name for row in page.items], page.next) == (["w2", "w1"], "")
+
+
+def test_without_nodes_a_workflow_is_the_same_but_for_them(backend, submit):
+    submit("w", "Succeeded")
+    (with_nodes,) = backend.workflows.find_whole(WorkflowFilter()).items
+    (without,) = backend.workflows.find_whole(WorkflowFilter(), nodes=False).items
+    for key in ("metadata", "spec", "kind"):
+        assert without[key] == with_nodes[key]
+    for key in ("phase", "startedAt", "finishedAt", "message"):
+        assert without["status"].get(key) == with_nodes["status"].get(key)
 
 
 def test_whole_workflows_come_in_pages(backend, submit):

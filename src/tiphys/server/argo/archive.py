@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tiphys.errors import UsageError
-from tiphys.ports.workflows import Manifest, WorkflowFilter
-from tiphys.records.workflows import WorkflowSummary
+from tiphys.ports.workflows import Manifest
 from tiphys.server.argo.workflows import page
 from tiphys.server.call import Call
 
@@ -29,7 +28,7 @@ def delete(call: Call) -> dict[str, Any]:
 
 def label_keys(call: Call) -> dict[str, Any]:
     """GET /archived-workflows-label-keys."""
-    return {"items": sorted({key for row in _rows(call) for key in row.labels})}
+    return {"items": _labels(call)}
 
 
 def label_values(call: Call) -> dict[str, Any]:
@@ -37,11 +36,8 @@ def label_values(call: Call) -> dict[str, Any]:
     label = call.query.text("listOptions.labelSelector")
     if not label:
         raise UsageError("listOptions.labelSelector must name a label.")
-    return {"items": sorted({row.labels[label] for row in _rows(call) if label in row.labels})}
+    return {"items": _labels(call, label)}
 
 
-def _rows(call: Call) -> list[WorkflowSummary]:
-    namespace = call.query.text("namespace")
-    service = call.backend.workflows
-    wanted = WorkflowFilter(archive=True, all_namespaces=not namespace)
-    return (service.in_namespace(namespace) if namespace else service).find(wanted).items
+def _labels(call: Call, key: str | None = None) -> list[str]:
+    return call.backend.workflows.in_namespace(call.query.text("namespace")).archived_labels(key)

@@ -67,6 +67,8 @@ def _below(target: Path, path: str) -> Path:
     Raises:
         NotFoundError: nothing is there, or the path or a link leads out of the artifact.
     """
+    if "\0" in path:
+        raise NotFoundError("No file of an artifact has a NUL in its name.")
     found = (target / path).resolve() if path else target
     if not found.is_relative_to(target.resolve()) or not found.exists():
         raise NotFoundError(f"The artifact has no file '{path}'.")

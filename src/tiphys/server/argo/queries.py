@@ -97,6 +97,20 @@ def mask_of(fields: str) -> Callable[[Any], Any]:
     return clean
 
 
+def needs_nodes(fields: str) -> bool:
+    """Whether of a list more of its workflows is asked for than what is known without their nodes."""
+    if not fields or fields.startswith("-"):
+        return True
+    paths = [path.split(".") for path in fields.split(",") if path]
+    return any(path[0] == "items" and not _is_cheap(path[1:]) for path in paths)
+
+
+def _is_cheap(path: list[str]) -> bool:
+    return path[:1] in (["apiVersion"], ["kind"], ["metadata"], ["spec"]) or (
+        path[:1] == ["status"] and path[1:2] in (["phase"], ["message"], ["startedAt"], ["finishedAt"])
+    )
+
+
 def _is_on(path: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
     """Whether one of both paths leads through the other."""
     shorter = min(len(path), len(wanted))

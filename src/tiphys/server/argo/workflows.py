@@ -11,7 +11,7 @@ from tiphys._util.times import utc_now
 from tiphys.errors import SpecError
 from tiphys.ports.workflows import LogEntry, Manifest, SubmitOptions, WorkflowChange
 from tiphys.server.argo.bodies import is_dry_run, manifest_in, outputs_in, parameters_in, submit_options, text_in
-from tiphys.server.argo.queries import log_query, mask_of, moment_of, version_of, workflow_filter
+from tiphys.server.argo.queries import log_query, mask_of, moment_of, needs_nodes, version_of, workflow_filter
 from tiphys.server.call import Call, call_of
 from tiphys.server.streams import stream
 from tiphys.spec.problems import Severity
@@ -59,8 +59,10 @@ def page(call: Call, namespace: str, *, archive: bool = False) -> dict[str, Any]
     """A page of a list of workflows, with what of them was asked for."""
     version = version_of(utc_now())
     service = call.backend.workflows
+    fields = call.query.text("fields")
     found = (service.in_namespace(namespace) if namespace else service).find_whole(
         workflow_filter(call.query, namespace, archive=archive),
+        nodes=needs_nodes(fields),
         limit=call.query.number("listOptions.limit") or 0,
         after=call.query.text("listOptions.continue"),
     )
@@ -68,7 +70,7 @@ def page(call: Call, namespace: str, *, archive: bool = False) -> dict[str, Any]
     if found.next:
         metadata["continue"] = found.next
     answer = {"metadata": metadata, "items": found.items}
-    shown: dict[str, Any] = mask_of(call.query.text("fields"))(answer)
+    shown: dict[str, Any] = mask_of(fields)(answer)
     return shown
 
 

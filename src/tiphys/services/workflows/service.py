@@ -11,10 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tiphys._util.times import utc_now
+from tiphys._util.ids import new_id
+from tiphys._util.times import to_epoch, utc_now
 from tiphys.engine import operations
 from tiphys.engine.events import SuspendRequested
-from tiphys.engine.model import Phase
+from tiphys.engine.model import Phase, WorkflowState
 from tiphys.engine.status.workflow import workflow_status
 from tiphys.errors import ArtifactError, ConflictError, NotFoundError, UsageError
 from tiphys.ports.artifact_store import ArtifactStore
@@ -35,7 +36,7 @@ from tiphys.records.base import DEFAULT_WORKSPACE, Query
 from tiphys.records.objects import ObjectKind
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.records.stacks import ComponentType
-from tiphys.records.workflows import RUNNER_ANNOTATION, WorkflowRequest, WorkflowRow, WorkflowSummary
+from tiphys.records.workflows import RUNNER_ANNOTATION, WorkflowRemoval, WorkflowRequest, WorkflowRow, WorkflowSummary
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.objects import ObjectService
 from tiphys.services.runs import delete_run
@@ -43,7 +44,7 @@ from tiphys.services.stacks import StackService
 from tiphys.services.stored_templates import StoredTemplates
 from tiphys.services.workflows import again, artifacts, limits
 from tiphys.services.workflows.abandoned import tell, waiting, with_messages
-from tiphys.services.workflows.changes import ChangeReader
+from tiphys.services.workflows.changes import ChangeHub, ChangeReader
 from tiphys.services.workflows.claims import make_claims
 from tiphys.services.workflows.detached import carry_out_detached
 from tiphys.services.workflows.garbage import ON_COMPLETION, ON_DELETION, Garbage, claims_of
@@ -77,6 +78,7 @@ class WorkflowService(Workflows):
         home: Folder of the logs.
         db_url: How another process opens the same database.
         namespace: Where names are looked up.
+        hub: Looks for changes; one for all namespaces.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class WorkflowService(Workflows):
         home: Path,
         db_url: str,
         namespace: str = DEFAULT_WORKSPACE,
+        hub: ChangeHub | None = None,
     ) -> None:
         self._store = store
         self._stacks = stacks
@@ -97,6 +100,7 @@ class WorkflowService(Workflows):
         self._home = home
         self._db_url = db_url
         self._namespace = namespace
+        self._hub = hub or ChangeHub(store, show=whole, revisions=lambda: self._host().revisions())
 
     def in_namespace(self, namespace: str) -> WorkflowService:
         """The same for another namespace."""
@@ -108,6 +112,7 @@ class WorkflowService(Workflows):
             home=self._home,
             db_url=self._db_url,
             namespace=namespace,
+            hub=self._hub,
         )
 
     # Submitting -------------------------------------------------------------------------------------------------------
@@ -203,17 +208,23 @@ class WorkflowService(Workflows):
             page = find_workflows(reader, wanted, self._namespace, limit=limit, after=after)
             return replace(page, items=with_messages(reader, page.items, self._is_alive))
 
-    def find_whole(self, wanted: WorkflowFilter, *, limit: int = 0, after: str = "") -> ManifestPage:
+    def find_whole(
+        self, wanted: WorkflowFilter, *, limit: int = 0, after: str = "", nodes: bool = True
+    ) -> ManifestPage:
         """As `find`, with specification and status."""
         with self._store.reader() as reader:
             page = find_workflows(reader, wanted, self._namespace, limit=limit, after=after)
             items = []
-            for row in page.items:
-                stored = reader.load_workflow(row.id)
-                if stored is not None:
-                    items.append(whole(stored))
-                    tell(reader, row, items[-1], self._is_alive)
+            for stored in _with_nodes(reader, page) if nodes else _without_nodes(reader, page):
+                items.append(whole(stored))
+                tell(reader, stored.row, items[-1], self._is_alive)
             return ManifestPage(items=items, next=page.next)
+
+    def archived_labels(self, key: str | None = None) -> list[str]:
+        """Keys of labels, or values of one; of all namespaces if this is that of none."""
+        namespace = self._namespace or None
+        with self._store.reader() as reader:
+            return reader.label_keys(namespace) if key is None else reader.label_values(key, namespace)
 
     def wait(self, name: str) -> WorkflowSummary:
         """Wait for the end of a workflow, wherever it is carried out."""
@@ -246,7 +257,7 @@ class WorkflowService(Workflows):
 
     def changes(self, wanted: WorkflowFilter, *, since: datetime | None = None) -> Iterator[list[WorkflowChange]]:
         """What happens to workflows that obey the filter."""
-        return ChangeReader(self._store, wanted, self._namespace, since=since, show=whole).batches()
+        return ChangeReader(self._hub, wanted, self._namespace, since=since).batches()
 
     def logs(self, name: str, query: LogQuery) -> Iterator[LogEntry]:
         """What the containers wrote."""
@@ -298,6 +309,7 @@ class WorkflowService(Workflows):
             transaction.delete_found(Query.of(WorkflowRequest, workflow_uid=row.id))
             if not transaction.delete(WorkflowRow, [row.id]):
                 raise NotFoundError(f"The workflow '{row.name}' was deleted by another process meanwhile.")
+            transaction.add(WorkflowRemoval.of(row, id=new_id(), now=utc_now()))
         shutil.rmtree(logs_folder(self._home, row.id), ignore_errors=True)
 
     def _delete_garbage(self, row: WorkflowSummary, *, force: bool) -> None:
@@ -541,6 +553,26 @@ def whole(stored: StoredWorkflow) -> Manifest:
     status = workflow_status(_workflow(stored), state, stored.nodes)
     manifest["status"] = {**(manifest.get("status") or {}), **status}
     return manifest
+
+
+def _with_nodes(reader: Reader, page: WorkflowPage) -> Iterator[StoredWorkflow]:
+    return (found for row in page.items if (found := reader.load_workflow(row.id)) is not None)
+
+
+def _without_nodes(reader: Reader, page: WorkflowPage) -> Iterator[StoredWorkflow]:
+    rows = reader.get_many(WorkflowRow, [row.id for row in page.items])
+    for row in (rows[one.id] for one in page.items):
+        state = WorkflowState(
+            uid=row.id,
+            name=row.name,
+            phase=Phase(row.phase),
+            message=row.message,
+            started_at=to_epoch(row.started_at) if row.started_at else None,
+            finished_at=to_epoch(row.finished_at) if row.finished_at else None,
+            shutdown=row.shutdown,
+            suspended=row.suspended,
+        )
+        yield StoredWorkflow(row, state, [], [])
 
 
 def _workflow(stored: StoredWorkflow) -> Workflow:
