@@ -133,11 +133,11 @@ def test_workflows_of_the_first_release_are_kept(engine: Engine, url: str) -> No
 
 def test_a_file_of_a_development_version_is_kept_as_it_is(engine: Engine, url: str) -> None:
     """It had the tables of the second revision already, or some of them, and called itself the first."""
-    store = open_store(url)
-    with store.transaction() as tx:
-        tx.add(a_pipeline("p"))
-    store.close()
+    migrate(engine, "0002")
     with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO pipelines (id, name, workspace, description, created_at) VALUES ('p', 'p', 'default', '', 7)"
+        )
         connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
         connection.exec_driver_sql("DROP TABLE metric_values")
     store = open_store(url)

@@ -21,6 +21,8 @@ ENTRIES = {
     "version": Entry("tiphys.cli.project:version", "Versions of Tiphys and of what it runs on.", _RUN),
     "argo": Entry("tiphys.cli.argo.group:argo", "Workflows in Argo's language: submit, look, stop, retry.", _RUN),
     "server": Entry("tiphys.cli.server:server", "Serve Argo's REST API, and carry workflows out.", _RUN),
+    "user": Entry("tiphys.cli.users:user", "Who may use a server, and what they may do.", _STACK),
+    "api-key": Entry("tiphys.cli.api_keys:api_key", "Keys by which programs use a server.", _STACK),
     "configmap": Entry("tiphys.cli.objects:group", "ConfigMaps that workflows read.", _STACK, "ConfigMap"),
     "secret": Entry("tiphys.cli.objects:group", "Secrets that workflows read.", _STACK, "Secret"),
     "pvc": Entry("tiphys.cli.objects:group", "Volumes that outlive workflows.", _STACK, "PersistentVolumeClaim"),

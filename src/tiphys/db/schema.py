@@ -16,6 +16,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from tiphys.errors import InvariantError, UsageError
+from tiphys.records.access import Account, ApiKey, RoleBinding, SigningKey
 from tiphys.records.artifacts import Artifact, ArtifactUse, ArtifactVersion
 from tiphys.records.base import Record
 from tiphys.records.metrics import MetricValue
@@ -28,7 +29,7 @@ from tiphys.records.tags import TagLink, TagRecord
 from tiphys.records.workflows import WorkflowRequest, WorkflowRow, WorkflowSummary
 
 #: All revisions of the schema, oldest first; the last is the one this code works with.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 HEAD = REVISIONS[-1]
 #: Where the revision is kept. Not alembic's usual name: other programs may keep theirs in the same database.
 VERSION_TABLE = "tiphys_schema_version"
@@ -220,6 +221,10 @@ RECORD_TABLES: dict[type[Record], Table] = {
     WorkflowRequest: Table(
         name="workflow_requests", columns=_columns(WorkflowRequest), indexes=(("workflow_uid", "id"),)
     ),
+    Account: Table(name="accounts", columns=_columns(Account), uniques=(("name",),)),
+    RoleBinding: Table(name="role_bindings", columns=_columns(RoleBinding), uniques=(("account_id", "workspace"),)),
+    ApiKey: Table(name="api_keys", columns=_columns(ApiKey), uniques=(("prefix",),), indexes=(("account_id",),)),
+    SigningKey: Table(name="signing_keys", columns=_columns(SigningKey)),
 }
 #: Kinds of records that are read from another kind's table, without its wide columns.
 VIEWS: dict[type[Record], Table] = {WorkflowSummary: RECORD_TABLES[WorkflowRow]}

@@ -11,9 +11,23 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tiphys.errors import AlreadyExistsError, ArtifactMissingError, ConflictError, TiphysError
+from tiphys.errors import (
+    AlreadyExistsError,
+    ArtifactMissingError,
+    ConflictError,
+    ForbiddenError,
+    TiphysError,
+    TooManyAttemptsError,
+    UnauthenticatedError,
+)
 
-INVALID, NOT_FOUND, EXISTS, DENIED, ABORTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 3, 5, 6, 7, 10, 12, 13, 14
+INVALID, NOT_FOUND, EXISTS, DENIED, EXHAUSTED, ABORTED = 3, 5, 6, 7, 8, 10
+UNIMPLEMENTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 12, 13, 14, 16
+
+#: Paths below which errors are ours instead of grpc-gateway's.
+_OWN = "/api/tiphys/"
+#: Of an answer 401. Basic is left out: browsers would ask for a password and send it with all that follows.
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Tiphys"'}
 
 #: gRPC code → HTTP status (grpc-gateway, runtime/errors.go).
 _STATUS = {
@@ -21,15 +35,20 @@ _STATUS = {
     NOT_FOUND: 404,
     EXISTS: 409,
     DENIED: 403,
+    EXHAUSTED: 429,
     ABORTED: 409,
     UNIMPLEMENTED: 501,
     INTERNAL: 500,
     UNAVAILABLE: 503,
+    UNAUTHENTICATED: 401,
 }
 _BY_CLASS: dict[type[TiphysError], int] = {
     AlreadyExistsError: EXISTS,
     ConflictError: ABORTED,
     ArtifactMissingError: NOT_FOUND,
+    UnauthenticatedError: UNAUTHENTICATED,
+    ForbiddenError: DENIED,
+    TooManyAttemptsError: EXHAUSTED,
 }
 #: HTTP status of an error → gRPC code.
 _BY_STATUS = {400: INVALID, 404: NOT_FOUND, 405: UNIMPLEMENTED, 501: UNIMPLEMENTED, 502: UNAVAILABLE, 503: UNAVAILABLE}
@@ -56,7 +75,23 @@ def refusal(code: int, message: str) -> Response:
 async def answer_error(_request: Request, error: Exception) -> Response:
     """The answer to a request that raised one of our errors."""
     assert isinstance(error, TiphysError)  # noqa: S101  # what it is registered for
-    return JSONResponse(error_body(error), _STATUS[code_of(error)])
+    return _answer_to(error)
+
+
+def answer_to(path: str, error: TiphysError) -> Response:
+    """The answer to a request that was refused before a route was looked for, as those of its path are."""
+    if path.startswith(_OWN):
+        body = {"code": error.code, "message": error.message, "hint": error.hint}
+        return JSONResponse(body, error.http_status, headers=_headers(error))
+    return _answer_to(error)
+
+
+def _answer_to(error: TiphysError) -> Response:
+    return JSONResponse(error_body(error), _STATUS[code_of(error)], headers=_headers(error))
+
+
+def _headers(error: TiphysError) -> dict[str, str]:
+    return _CHALLENGE if isinstance(error, UnauthenticatedError) else {}
 
 
 async def answer_http_error(request: Request, error: Exception) -> Response:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Collection
 
 import uvicorn
 
 from tiphys.errors import UsageError
-from tiphys.ports.backend import Backend
 from tiphys.server.app import make_app
 from tiphys.server.certificate import Certificate, host_names
+from tiphys.services.backend import LocalBackend
 
 #: Seconds that requests have to end in.
 _GRACE = 5
@@ -19,20 +20,15 @@ _BACKLOG = 2048
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on an address of this machine for itself.
+    """A socket on an address of this machine.
 
     Raises:
-        UsageError: others could reach the address, or it cannot be had.
+        UsageError: the address cannot be had.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise UsageError(f"'{host}' is no address of this machine: {error.strerror}.") from error
-    if not ipaddress.ip_address(address[0]).is_loopback:
-        raise UsageError(
-            f"The server does not listen on '{host}': it cannot ask yet who its clients are, and they run programs.",
-            hint="Use --host 127.0.0.1, and for others a tunnel: ssh -L 2746:127.0.0.1:2746 HOST",
-        )
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -47,17 +43,36 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
-def serve(backend: Backend, listener: socket.socket, certificate: Certificate | None, *, runner: str | None) -> None:
+def is_reached_by_others(listener: socket.socket) -> bool:
+    """Whether others than this machine can reach an address that is listened on."""
+    return not ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def serve(
+    backend: LocalBackend,
+    listener: socket.socket,
+    certificate: Certificate | None,
+    *,
+    names: Collection[str] = (),
+    authenticates: bool = False,
+    runner: str | None = None,
+) -> None:
     """Answer requests until SIGINT or SIGTERM, which then have their usual effect.
 
     Args:
         backend: The services.
         listener: Where requests arrive.
         certificate: None for plain HTTP.
+        names: Names and addresses under which it may be asked, beside those that it has on this machine.
+        authenticates: Whether it asks who sends requests even while there is no account.
         runner: What carries submitted workflows out; None for the default.
     """
     app = make_app(
-        backend, hosts={*host_names(), listener.getsockname()[0]}, runner=runner, ending=lambda: server.should_exit
+        backend,
+        hosts={*host_names(), *names, listener.getsockname()[0]},
+        authenticates=authenticates,
+        runner=runner,
+        ending=lambda: server.should_exit,
     )
     config = uvicorn.Config(
         app,
@@ -67,6 +82,8 @@ def serve(backend: Backend, listener: socket.socket, certificate: Certificate | 
         access_log=False,
         lifespan="off",
         server_header=False,
+        # Whoever sends a request could else say that it came from another address.
+        proxy_headers=False,
         timeout_graceful_shutdown=_GRACE,
     )
     server = uvicorn.Server(config)

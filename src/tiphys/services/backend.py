@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from tiphys.errors import StoreError
+from tiphys.errors import MissingExtraError, StoreError
 from tiphys.plugins.loading import load
+from tiphys.ports.access import Access
 from tiphys.ports.backend import Backend
 from tiphys.ports.engine_host import EngineHost
 from tiphys.ports.store import Store
@@ -74,6 +75,19 @@ class LocalBackend(Backend):
             db_url=self.db_url,
             namespace=self.workspace,
         )
+        return service
+
+    @cached_property
+    def access(self) -> Access:
+        """Who may use a server on this database.
+
+        Raises:
+            MissingExtraError: what checks passwords is not installed.
+        """
+        try:
+            service: Access = load("tiphys.services.access:AccessService")(self.store)
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("server", error.name or "") from error
         return service
 
     def connect(self, host: EngineHost) -> None:

@@ -22,6 +22,7 @@ from tiphys.engine.commands import Cancel, Launch
 from tiphys.engine.model import Node, NodeType, Phase, Reason, Values, WorkflowState
 from tiphys.errors import AlreadyExistsError, NotFoundError, StoreError, UsageError
 from tiphys.ports.store import Store, Transaction, WorkflowBatch
+from tiphys.records.access import Account, ApiKey, RoleBinding, SigningKey
 from tiphys.records.artifacts import Artifact, ArtifactType, ArtifactUse, ArtifactVersion
 from tiphys.records.base import EntityType, Operator, Query, Record, Where
 from tiphys.records.metrics import MetricValue
@@ -58,6 +59,10 @@ KINDS: tuple[type[Record], ...] = (
     MetricValue,
     WorkflowRequest,
     WorkflowRow,
+    Account,
+    RoleBinding,
+    ApiKey,
+    SigningKey,
 )
 
 #: Kind and the fields that no two of its records share.
@@ -81,6 +86,9 @@ UNIQUE: tuple[tuple[type[Record], tuple[str, ...]], ...] = (
     (TagLink, ("tag_id", "entity_type", "entity_id")),
     (Component, ("workspace", "type", "name")),
     (StackRecord, ("workspace", "name")),
+    (Account, ("name",)),
+    (RoleBinding, ("account_id", "workspace")),
+    (ApiKey, ("prefix",)),
 )
 
 #: The store is the same for all examples (each is undone), and the suite runs once for each backend.

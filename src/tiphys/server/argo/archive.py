@@ -41,7 +41,9 @@ def label_values(call: Call) -> dict[str, Any]:
 
 
 def _rows(call: Call) -> list[WorkflowSummary]:
-    namespace = call.query.text("namespace")
+    namespace, visible = call.query.text("namespace"), call.visible
+    call.expect_allowed(namespace)
     service = call.backend.workflows
-    wanted = WorkflowFilter(archive=True, all_namespaces=not namespace)
+    among = None if visible is None else tuple(sorted(visible))
+    wanted = WorkflowFilter(archive=True, all_namespaces=not namespace, among=among)
     return (service.in_namespace(namespace) if namespace else service).find(wanted).items
