@@ -17,7 +17,7 @@ from tiphys.ports.backend import Backend
 from tiphys.ports.workflows import Objects, Workflows
 from tiphys.records.base import Query
 from tiphys.records.workflows import WorkflowSummary
-from tiphys.server.auth.permissions import Needs, principal_of
+from tiphys.server.auth.permissions import Permission, principal_of
 from tiphys.server.parameters import Parameters
 
 
@@ -34,7 +34,7 @@ class Call:
     #: Who asks.
     principal: Principal
     #: What the route needs of them; it was checked for the namespace in the path.
-    needs: Needs
+    needs: Permission
 
     @property
     def visible(self) -> frozenset[str] | None:
@@ -83,7 +83,7 @@ Handler = Callable[[Call], Any]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def endpoint(handler: Handler, needs: Needs) -> Endpoint:
+def endpoint(handler: Handler, needs: Permission) -> Endpoint:
     """A handler as a route takes it: called in a thread of the pool, if who asks may do what it needs."""
 
     async def answer(request: Request) -> Response:
@@ -93,7 +93,7 @@ def endpoint(handler: Handler, needs: Needs) -> Endpoint:
     return answer
 
 
-async def call_of(request: Request, needs: Needs) -> Call:
+async def call_of(request: Request, needs: Permission) -> Call:
     """The call that a request makes.
 
     Raises:

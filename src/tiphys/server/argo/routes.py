@@ -13,7 +13,7 @@ from tiphys.errors import UnimplementedError
 from tiphys.records.objects import ObjectKind
 from tiphys.server.argo import about, archive, artifacts, limits, workflows
 from tiphys.server.argo.stored import Stored
-from tiphys.server.auth.permissions import Action, Needs, needs
+from tiphys.server.auth.permissions import Action, Permission, needs
 from tiphys.server.call import Call, Endpoint, Handler, endpoint
 
 _API = "/api/v1"
@@ -35,11 +35,11 @@ def _route(verb: str, path: str, handler: Handler, resource: str, action: Action
     return Route(path, endpoint(handler, _needs(verb, resource, action)), methods=[verb])
 
 
-def _raw(verb: str, path: str, answer: Callable[[Request, Needs], Awaitable[Response]], resource: str) -> Route:
+def _raw(verb: str, path: str, answer: Callable[[Request, Permission], Awaitable[Response]], resource: str) -> Route:
     return Route(path, _answering(answer, _needs(verb, resource, None)), methods=[verb])
 
 
-def _answering(answer: Callable[[Request, Needs], Awaitable[Response]], needed: Needs) -> Endpoint:
+def _answering(answer: Callable[[Request, Permission], Awaitable[Response]], needed: Permission) -> Endpoint:
     # Starlette takes a function, and would take a `partial` for an application.
     async def endpoint_of(request: Request) -> Response:
         return await answer(request, needed)
@@ -47,7 +47,7 @@ def _answering(answer: Callable[[Request, Needs], Awaitable[Response]], needed: 
     return endpoint_of
 
 
-def _needs(verb: str, resource: str, action: Action | None) -> Needs:
+def _needs(verb: str, resource: str, action: Action | None) -> Permission:
     return needs(resource, action or (Action.READ if verb == "GET" else Action.WRITE))
 
 
@@ -140,11 +140,11 @@ def _other_routes() -> list[Route]:
         _route("GET", f"{_API}/userinfo", about.user, "server"),
         _route("GET", f"{_API}/version", about.version, "server"),
         *(
-            _route(verb, f"{_API}/{name}/{{rest:path}}", _unimplemented(name), "server", Action.READ)
+            _route(verb, f"{_API}/{name}/{{rest:path}}", _unimplemented(name), "server")
             for name in _MISSING
             for verb in _VERBS
         ),
-        _route("POST", "/upload-artifacts/{rest:path}", _unimplemented("upload-artifacts"), "server", Action.READ),
+        _route("POST", "/upload-artifacts/{rest:path}", _unimplemented("upload-artifacts"), "artifacts"),
     ]
 
 

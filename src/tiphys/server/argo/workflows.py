@@ -12,7 +12,7 @@ from tiphys.errors import SpecError
 from tiphys.ports.workflows import LogEntry, Manifest, SubmitOptions, WorkflowChange
 from tiphys.server.argo.bodies import is_dry_run, manifest_in, outputs_in, parameters_in, submit_options, text_in
 from tiphys.server.argo.queries import log_query, mask_of, moment_of, version_of, workflow_filter
-from tiphys.server.auth.permissions import Needs
+from tiphys.server.auth.permissions import Permission
 from tiphys.server.call import Call, call_of
 from tiphys.server.streams import stream
 from tiphys.spec.problems import Severity
@@ -150,7 +150,7 @@ def _selector(call: Call) -> str:
     return text_in(call.body, "nodeFieldSelector")
 
 
-async def events(request: Request, needs: Needs) -> Response:
+async def events(request: Request, needs: Permission) -> Response:
     """GET /workflow-events/{namespace}."""
     call = await call_of(request, needs)
     wanted, since = workflow_filter(call.query, call.namespace, visible=call.visible), moment_of(call.query)
@@ -162,7 +162,7 @@ async def events(request: Request, needs: Needs) -> Response:
     return await stream(request, lambda: call.workflows.changes(wanted, since=since), show, mask)
 
 
-async def logs(request: Request, needs: Needs) -> Response:
+async def logs(request: Request, needs: Permission) -> Response:
     """GET /workflows/{namespace}/{name}/log, and /workflows/{namespace}/{name}/{pod}/log."""
     call = await call_of(request, needs)
     query = log_query(call.query, call.path.get("pod", ""), utc_now())

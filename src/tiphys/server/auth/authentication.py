@@ -1,7 +1,7 @@
 """Finds who sends a request, before anything else looks at it.
 
 What it finds stands in the scope as `principal`; None if the request says nothing about who sends it, which routes then
-refuse (`permissions.Needs`). A credential that is wrong ends the request here: it is never taken as none.
+refuse (`permissions.Permission`). A credential that is wrong ends the request here: it is never taken as none.
 """
 
 from __future__ import annotations

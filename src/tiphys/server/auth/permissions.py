@@ -49,12 +49,11 @@ IN_WORKSPACES = frozenset(
         "models",
         "tags",
         "metadata",
-        "services",
     }
 )
 #: Things that all workspaces of a server share: whoever has a role anywhere may read them as that role may, and who is
 #: to change them must have the role in all workspaces.
-SHARED = frozenset({"cluster-templates", "stacks", "users", "server"})
+SHARED = frozenset({"cluster-templates", "stacks", "services", "users", "server"})
 
 _MODEL = """
 [request_definition]
@@ -70,14 +69,11 @@ m = g(r.role, p.role) && r.resource == p.resource && r.action == p.action
 """
 #: Each role may do all that the second one may.
 _ABOVE: list[tuple[str, str]] = [(Role.ADMIN, Role.EDITOR), (Role.EDITOR, Role.VIEWER), (Role.VIEWER, _KNOWN)]
-_POLICY: list[list[str]] = [
-    [_KNOWN, "server", Action.READ],
-    *([Role.VIEWER, resource, Action.READ] for resource in sorted(IN_WORKSPACES)),
-    *([Role.EDITOR, resource, Action.WRITE] for resource in sorted(IN_WORKSPACES)),
-    *([Role.VIEWER, resource, Action.READ] for resource in ("cluster-templates", "stacks")),
-    *([Role.ADMIN, resource, Action.WRITE] for resource in ("cluster-templates", "stacks", "server")),
-    *([Role.ADMIN, resource, action] for resource in ("users",) for action in Action),
-    *([Role.ADMIN, resource, Action.ADMIN] for resource in sorted(IN_WORKSPACES | SHARED - {"users"})),
+_POLICY: list[tuple[str, str, str]] = [
+    (_KNOWN, "server", Action.READ),
+    *((Role.VIEWER, resource, Action.READ) for resource in IN_WORKSPACES | SHARED - {"users"}),
+    *((Role.EDITOR, resource, Action.WRITE) for resource in IN_WORKSPACES | {"services"}),
+    *((Role.ADMIN, resource, action) for resource in IN_WORKSPACES | SHARED for action in Action),
 ]
 
 
@@ -97,8 +93,8 @@ def role_may(role: str, resource: str, action: Action) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
-    """What a route needs of who asks: FastAPI calls it as a dependency, `endpoint` before the handler."""
+class Permission:
+    """What a route needs who asks to have: FastAPI calls it as a dependency, `endpoint` before the handler."""
 
     resource: str
     action: Action
@@ -157,13 +153,13 @@ class Needs:
             return named
         # A workflow that the path names by its uid alone.
         found = request.app.state.backend.find(Query.of(WorkflowSummary, id=path["uid"], limit=1))
-        if not found or not Needs(self.resource, Action.READ)._may(principal, found[0].workspace):  # noqa: SLF001 -- ours
+        if not found or not Permission(self.resource, Action.READ)._may(principal, found[0].workspace):  # noqa: SLF001 -- ours
             raise NotFoundError(f"There is no workflow '{path['uid']}'.")
         workspace: str = found[0].workspace
         return workspace
 
 
-def needs(resource: str, action: Action) -> Needs:
+def needs(resource: str, action: Action) -> Permission:
     """What a route needs.
 
     Raises:
@@ -171,7 +167,7 @@ def needs(resource: str, action: Action) -> Needs:
     """
     if resource not in IN_WORKSPACES | SHARED:
         raise InvariantError(f"Permissions know nothing of '{resource}'.")
-    return Needs(resource, action)
+    return Permission(resource, action)
 
 
 def principal_of(request: Request) -> Principal:
