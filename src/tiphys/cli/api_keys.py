@@ -72,7 +72,7 @@ def list_keys(output: str) -> None:
         }
 
     show_list(
-        access().keys(),
+        access().api_keys(),
         columns,
         output=output,
         limit=0,

@@ -105,7 +105,7 @@ class Access(ABC):
         """
 
     @abstractmethod
-    def keys(self) -> list[OwnedKey]:
+    def api_keys(self) -> list[OwnedKey]:
         """All keys, the oldest first."""
 
     @abstractmethod

@@ -115,7 +115,7 @@ class AccessService(Access):
 
     # Keys -------------------------------------------------------------------------------------------------------------
 
-    def keys(self) -> list[OwnedKey]:
+    def api_keys(self) -> list[OwnedKey]:
         """All keys, the oldest first."""
         with self._store.reader() as reader:
             found = reader.find(Query.of(ApiKey, order="id"))

@@ -134,7 +134,7 @@ def test_a_key_is_known_until_it_is_revoked(access: Access) -> None:
     assert (found.name, found.kind, found.roles) == ("ci", PrincipalKind.SERVICE, {"team": Role.EDITOR})
     assert access.revoke_key("ci").id == made.key.id
     assert not is_known(access, made.text)
-    assert access.keys() == []
+    assert access.api_keys() == []
 
 
 def test_keys_that_are_not_as_they_were_made_are_refused(access: Access) -> None:
@@ -203,7 +203,7 @@ def test_an_old_key_holds_for_the_grace_after_its_rotation(access: Access, later
 def test_a_rotation_makes_no_key_hold_longer(access: Access) -> None:
     old = access.create_key("ci", role=Role.VIEWER, lifetime=timedelta(minutes=1))
     access.rotate_key("ci", grace=timedelta(days=1))
-    assert {one.key.id: one.key.expires_at for one in access.keys()}[old.key.id] == old.key.expires_at
+    assert {one.key.id: one.key.expires_at for one in access.api_keys()}[old.key.id] == old.key.expires_at
 
 
 def test_the_last_use_is_written_once_a_minute(access: Access, later: Callable[[timedelta], None]) -> None:
@@ -211,7 +211,7 @@ def test_the_last_use_is_written_once_a_minute(access: Access, later: Callable[[
 
     def used() -> object:
         access.by_key(text)
-        return access.keys()[0].key.last_used_at
+        return access.api_keys()[0].key.last_used_at
 
     later(timedelta(0))
     first = used()
