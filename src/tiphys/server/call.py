@@ -102,7 +102,10 @@ async def call_of(request: Request, needs: Permission) -> Call:
         UsageError: its body is not a JSON object.
     """
     # A body is not even read of somebody who may not send it.
-    await run_in_threadpool(needs, request)
+    if needs.asks_database(request):
+        await run_in_threadpool(needs, request)
+    else:
+        needs(request)
     state, query = request.app.state, Parameters(request.query_params)
     return Call(
         state.backend, state.runner, request.path_params, query, await _body(request), principal_of(request), needs

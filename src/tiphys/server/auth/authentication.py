@@ -68,7 +68,7 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         try:
-            principal = await run_in_threadpool(self._principal, scope)
+            principal = ANYONE if self._is_open() else await run_in_threadpool(self._principal, scope)
         except TiphysError as error:
             tell(Request(scope), error.message)
             await answer_to(scope["path"], error)(scope, receive, send)
@@ -135,10 +135,14 @@ class Authentication:
 
     def _asks(self) -> bool:
         """Whether the server asks who sends requests: for good, once there is an account."""
-        if not self._demanded and time.monotonic() - self._looked > _STAYS_OPEN:
+        if not self._demanded and not self._is_open():
             self._demanded = self._access().has_accounts()
             self._looked = time.monotonic()
         return self._demanded
+
+    def _is_open(self) -> bool:
+        """Whether there was no account a moment ago."""
+        return not self._demanded and time.monotonic() - self._looked < _STAYS_OPEN
 
 
 def _name_and_password(credential: str) -> tuple[str, str]:

@@ -114,6 +114,12 @@ class Permission:
             tell(request, error.message)
             raise
 
+    @staticmethod
+    def asks_database(request: Request) -> bool:
+        """Whether the workspace of what a request is about is to be looked up: its path has a uid alone."""
+        path = request.path_params
+        return "uid" in path and not (path.get("namespace") or path.get("workspace"))
+
     def expect(self, principal: Principal, workspace: str | None) -> None:
         """Let somebody do it in a workspace; None for where no workspace is named.
 
@@ -148,9 +154,8 @@ class Permission:
 
     def _workspace(self, request: Request, principal: Principal) -> str | None:
         path = request.path_params
-        named = path.get("namespace") or path.get("workspace")
-        if named or "uid" not in path:
-            return named
+        if not self.asks_database(request):
+            return path.get("namespace") or path.get("workspace")
         # A workflow that the path names by its uid alone.
         found = request.app.state.backend.find(Query.of(WorkflowSummary, id=path["uid"], limit=1))
         if not found or not Permission(self.resource, Action.READ)._may(principal, found[0].workspace):  # noqa: SLF001 -- ours
