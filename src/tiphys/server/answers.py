@@ -20,6 +20,7 @@ from tiphys.errors import (
     TooManyAttemptsError,
     UnauthenticatedError,
 )
+from tiphys.services.attempts import WINDOW
 
 INVALID, NOT_FOUND, EXISTS, DENIED, EXHAUSTED, ABORTED = 3, 5, 6, 7, 8, 10
 UNIMPLEMENTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 12, 13, 14, 16
@@ -91,6 +92,8 @@ def _answer_to(error: TiphysError) -> Response:
 
 
 def _headers(error: TiphysError) -> dict[str, str]:
+    if isinstance(error, TooManyAttemptsError):
+        return {"Retry-After": f"{WINDOW:.0f}"}
     return _CHALLENGE if isinstance(error, UnauthenticatedError) else {}
 
 

@@ -17,7 +17,7 @@ from tiphys.ports.backend import Backend
 from tiphys.ports.workflows import Objects, Workflows
 from tiphys.records.base import Query
 from tiphys.records.workflows import WorkflowSummary
-from tiphys.server.auth.permissions import Permission, principal_of
+from tiphys.server.auth.permissions import HiddenError, Permission, principal_of, refusals_told
 from tiphys.server.parameters import Parameters
 
 
@@ -56,9 +56,13 @@ class Call:
         Raises:
             NotFoundError: it is of no workflow in that namespace.
         """
-        if uid and not self.backend.find(Query.of(WorkflowSummary, id=uid, workspace=self.namespace, limit=1)):
-            raise NotFoundError(f"There is no workflow '{uid}' in the namespace {self.namespace}.")
-        return uid
+        found = self.backend.find(Query.of(WorkflowSummary, id=uid, limit=1)) if uid else []
+        if found and found[0].workspace == self.namespace:
+            return uid
+        if uid:
+            kind = HiddenError if found else NotFoundError
+            raise kind(f"There is no workflow '{uid}' in the namespace {self.namespace}.")
+        return ""
 
     @property
     def namespace(self) -> str:
@@ -88,7 +92,8 @@ def endpoint(handler: Handler, needs: Permission) -> Endpoint:
 
     async def answer(request: Request) -> Response:
         call = await call_of(request, needs)
-        return await run_in_threadpool(lambda: _response(handler(call)))
+        with refusals_told(request):
+            return await run_in_threadpool(lambda: _response(handler(call)))
 
     return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -85,3 +86,9 @@ def test_a_span_of_time_is_a_number_and_a_unit(invoke: Invoke, backend: LocalBac
 def test_what_is_not_there_is_named(invoke: Invoke) -> None:
     for arguments in (("user", "delete", "x", "-y"), ("api-key", "revoke", "x", "-y"), ("api-key", "rotate", "x")):
         assert "'x'" in invoke(*arguments, code=2).stderr
+
+
+def test_what_is_not_installed_is_named(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "argon2", None)
+    monkeypatch.delitem(sys.modules, "tiphys.services.access")
+    assert "pip install 'tiphys[server]'" in invoke("user", "list", code=2).stderr

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -29,6 +31,10 @@ class Action(StrEnum):
     READ = "read"
     WRITE = "write"
     ADMIN = "admin"
+
+
+class HiddenError(NotFoundError):
+    """It is there, in a workspace that who asks may not see: they are told that it is not."""
 
 
 #: What everybody has who is known, in every workspace; a viewer has it too.
@@ -107,12 +113,9 @@ class Permission:
             ForbiddenError: they may not.
             NotFoundError: what it is about is in no workspace that they may see.
         """
-        try:
+        with refusals_told(request):
             principal = principal_of(request)
             self.expect(principal, self._workspace(request, principal))
-        except (UnauthenticatedError, ForbiddenError) as error:
-            tell(request, error.message)
-            raise
 
     @staticmethod
     def asks_database(request: Request) -> bool:
@@ -126,7 +129,7 @@ class Permission:
         Raises:
             ForbiddenError: they may not.
         """
-        if not self._may(principal, workspace):
+        if not self.allows(principal, workspace):
             where = f" in the workspace '{workspace}'" if workspace and self.resource in IN_WORKSPACES else ""
             raise ForbiddenError(
                 f"{principal.name or 'This account'} may not {self.action} {self.resource}{where}.",
@@ -138,7 +141,8 @@ class Permission:
         found = frozenset(where for where, role in principal.roles.items() if self._role_may(role))
         return None if ALL_WORKSPACES in found else found
 
-    def _may(self, principal: Principal, workspace: str | None) -> bool:
+    def allows(self, principal: Principal, workspace: str | None) -> bool:
+        """Whether somebody may do it in a workspace; None for where no workspace is named."""
         if self._role_may(_KNOWN):
             return True
         visible = self.visible(principal)
@@ -158,8 +162,10 @@ class Permission:
             return path.get("namespace") or path.get("workspace")
         # A workflow that the path names by its uid alone.
         found = request.app.state.backend.find(Query.of(WorkflowSummary, id=path["uid"], limit=1))
-        if not found or not Permission(self.resource, Action.READ)._may(principal, found[0].workspace):  # noqa: SLF001 -- ours
+        if not found:
             raise NotFoundError(f"There is no workflow '{path['uid']}'.")
+        if not Permission(self.resource, Action.READ).allows(principal, found[0].workspace):
+            raise HiddenError(f"There is no workflow '{path['uid']}'.")
         workspace: str = found[0].workspace
         return workspace
 
@@ -188,6 +194,16 @@ def principal_of(request: Request) -> Principal:
             hint="Send an API key (Authorization: Bearer …), or a user's name and password (Basic).",
         )
     return found
+
+
+@contextmanager
+def refusals_told(request: Request) -> Iterator[None]:
+    """Write a line about what refuses a request."""
+    try:
+        yield
+    except (UnauthenticatedError, ForbiddenError, HiddenError) as error:
+        tell(request, error.message)
+        raise
 
 
 def tell(request: Request, why: str) -> None:

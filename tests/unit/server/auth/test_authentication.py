@@ -168,6 +168,7 @@ def test_too_many_failures_are_told_as_such(sent: Sent, access: Access) -> None:
     key = access.create_key("ada").text
     wrong, right = f"Basic {basic('ada:wrong horse')}", f"Basic {basic(f'ada:{PASSWORD}')}"
     assert {sent(wrong).status_code for _ in range(10)} == {401}
+    assert sent(wrong).headers["retry-after"] == "300"
     assert (sent(wrong).status_code, sent(right).status_code, sent(right).json()["code"]) == (429, 429, 8)
     assert sent(f"Bearer {key}").json() == "ada"
 
@@ -242,7 +243,9 @@ def test_an_answer_that_takes_long_goes_on_while_its_key_holds(access: Access, m
     assert ask(app, "/", f"Bearer {key}").text == "." * 20
 
 
-def test_lists_of_all_namespaces_have_what_may_be_seen_of_them(backend: LocalBackend, access: Access) -> None:
+def test_lists_of_all_namespaces_have_what_may_be_seen_of_them(
+    backend: LocalBackend, access: Access, caplog: pytest.LogCaptureFixture
+) -> None:
     # The stream ends after its first look.
     looks = iter([False, True])
     app = make_app(backend, hosts={"tiphys"}, authenticates=True, ending=lambda: next(looks))
@@ -274,15 +277,21 @@ def test_lists_of_all_namespaces_have_what_may_be_seen_of_them(backend: LocalBac
     assert ("of-team" in stream, "of-other" in stream) == (True, False)
     # Nor is it seen by asking for it in another way.
     for path in ("archived-workflows", "archived-workflows-label-keys"):
+        caplog.clear()
         assert ask(app, f"/api/v1/{path}?namespace=other", keys["one"]).status_code == 403
+        assert [record.name for record in caplog.records] == ["tiphys.server.access"]
     for path in (
         f"/api/v1/archived-workflows/{uids['other']}",
         f"/api/v1/workflows/team/x?uid={uids['other']}",
         f"/artifacts-by-uid/{uids['other']}/n/a",
         f"/artifact-files/team/archived-workflows/{uids['other']}/n/outputs/a",
     ):
+        caplog.clear()
         answer = ask(app, path, keys["one"])
         assert (answer.status_code, "There is no workflow" in answer.text) == (404, True), path
+        assert [record.name for record in caplog.records] == ["tiphys.server.access"]
+        unknown = ask(app, path.replace(uids["other"], "unknown"), keys["one"])
+        assert (unknown.status_code, unknown.text.replace("unknown", uids["other"])) == (404, answer.text)
     assert ask(app, f"/api/v1/archived-workflows/{uids['team']}", keys["one"]).status_code == 200
     assert ask(app, f"/api/v1/archived-workflows/{uids['team']}", keys["one"], verb="DELETE").status_code == 403
 
