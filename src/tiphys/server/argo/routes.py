@@ -23,6 +23,8 @@ _SCHEDULES = Stored(ObjectKind.CRON_WORKFLOW, "cronWorkflow")
 
 #: What Argo has and this server does not.
 _MISSING = ("event-sources", "sensors", "stream", "events", "workflow-event-bindings", "tracking")
+#: What all workspaces share: only an administrator changes it.
+_OF_THE_SERVER = ("cluster-templates", "server")
 _VERBS = ["GET", "POST", "PUT", "DELETE"]
 
 
@@ -48,7 +50,8 @@ def _answering(answer: Callable[[Request, Permission], Awaitable[Response]], nee
 
 
 def _needs(verb: str, resource: str, action: Action | None) -> Permission:
-    return needs(resource, action or (Action.READ if verb == "GET" else Action.WRITE))
+    change = Action.ADMIN if resource in _OF_THE_SERVER else Action.WRITE
+    return needs(resource, action or (Action.READ if verb == "GET" else change))
 
 
 def _workflow_routes() -> list[Route]:

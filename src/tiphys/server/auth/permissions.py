@@ -57,8 +57,8 @@ IN_WORKSPACES = frozenset(
         "metadata",
     }
 )
-#: Things that all workspaces of a server share: whoever has a role anywhere may read them as that role may, and who is
-#: to change them must have the role in all workspaces.
+#: Things that all workspaces of a server share: who has a role anywhere may read and write them as that role may; what
+#: takes an administrator takes one of all workspaces.
 SHARED = frozenset({"cluster-templates", "stacks", "services", "users", "server"})
 
 _MODEL = """
@@ -78,8 +78,8 @@ _ABOVE: list[tuple[str, str]] = [(Role.ADMIN, Role.EDITOR), (Role.EDITOR, Role.V
 _POLICY: list[tuple[str, str, str]] = [
     (_KNOWN, "server", Action.READ),
     *((Role.VIEWER, resource, Action.READ) for resource in IN_WORKSPACES | SHARED - {"users"}),
-    *((Role.EDITOR, resource, Action.WRITE) for resource in IN_WORKSPACES | {"services"}),
-    *((Role.ADMIN, resource, action) for resource in IN_WORKSPACES | SHARED for action in Action),
+    *((Role.EDITOR, resource, Action.WRITE) for resource in IN_WORKSPACES | SHARED - {"users"}),
+    *((Role.ADMIN, resource, Action.ADMIN) for resource in IN_WORKSPACES | SHARED),
 ]
 
 
@@ -148,9 +148,11 @@ class Permission:
         visible = self.visible(principal)
         if visible is None:
             return True
-        if self.resource in IN_WORKSPACES and workspace is not None:
+        if self.resource in SHARED:
+            return self.action is not Action.ADMIN and bool(visible)
+        if workspace is not None:
             return workspace in visible
-        # A list of all workspaces has what may be seen of it, and what they share is seen from each.
+        # A list of all workspaces has what may be seen of it.
         return self.action is Action.READ and bool(visible)
 
     def _role_may(self, role: str) -> bool:
