@@ -124,6 +124,30 @@ class ArtifactMissingError(ArtifactError):
     http_status = 404
 
 
+class UnauthenticatedError(TiphysError):
+    """Nobody is known by what the request brought, or it brought nothing and has to."""
+
+    code = "unauthenticated"
+    http_status = 401
+    exit_code = 2
+
+
+class ForbiddenError(TiphysError):
+    """It is known who asks, and they may not."""
+
+    code = "forbidden"
+    http_status = 403
+    exit_code = 2
+
+
+class TooManyAttemptsError(TiphysError):
+    """So many logins failed that for a while none is tried."""
+
+    code = "too_many_attempts"
+    http_status = 429
+    exit_code = 2
+
+
 class UnimplementedError(TiphysError):
     """What was asked for is known, and not there yet."""
 

@@ -37,12 +37,12 @@ class RunningServer:
     def authority(self) -> str:
         return str(self.home / "tls" / "authority.pem")
 
-    def hera(self, namespace: str = "argo") -> WorkflowsService:
-        return WorkflowsService(host=self.url, verify_ssl=self.authority, namespace=namespace)
+    def hera(self, namespace: str = "argo", token: str | None = None) -> WorkflowsService:
+        return WorkflowsService(host=self.url, verify_ssl=self.authority, namespace=namespace, token=token)
 
-    def client(self) -> httpx2.Client:
+    def client(self, **given: Any) -> httpx2.Client:
         trusted = ssl.create_default_context(cafile=self.authority)
-        return httpx2.Client(base_url=self.url, verify=trusted, timeout=PATIENCE)
+        return httpx2.Client(base_url=self.url, verify=trusted, timeout=PATIENCE, **given)
 
     def end(self, sign: int = signal.SIGTERM) -> str:
         """End it; returns what it printed after its address."""
@@ -65,11 +65,11 @@ def running_server(home: Path, *options: str, **environment: str) -> Iterator[Ru
         said, found = "", None
         for line in process.stdout:
             said += line
-            found = re.search(r"https?://127\.0\.0\.1:\d+", line)
+            found = re.search(r"https?://[\d.]+:\d+", line)
             if found:
                 break
         assert found, said
-        yield RunningServer(found[0], home, process, said)
+        yield RunningServer(found[0].replace("0.0.0.0", "127.0.0.1"), home, process, said)
     finally:
         if process.poll() is None:
             process.kill()

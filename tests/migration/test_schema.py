@@ -135,7 +135,9 @@ def test_a_file_of_a_development_version_is_kept_as_it_is(engine: Engine, url: s
     """It had the tables of the second revision already, or some of them, and called itself the first."""
     migrate(engine, "0002")
     with engine.begin() as connection:
-        connection.exec_driver_sql("INSERT INTO pipelines VALUES ('1', 'p', 'default', '', 0)")
+        connection.exec_driver_sql(
+            "INSERT INTO pipelines (id, name, workspace, description, created_at) VALUES ('p', 'p', 'default', '', 7)"
+        )
         connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
         connection.exec_driver_sql("DROP TABLE metric_values")
     store = open_store(url)

@@ -26,6 +26,8 @@ ENTRIES = {
     "queue": Entry("tiphys.cli.queue:queue", "Workflows that wait, and how many may run at once.", _RUN),
     "backup": Entry("tiphys.cli.backup:backup", "Write everything to one file, while all goes on.", _STACK),
     "restore": Entry("tiphys.cli.backup:restore", "Make a home what a backup holds.", _STACK),
+    "user": Entry("tiphys.cli.users:user", "Who may use a server, and what they may do.", _STACK),
+    "api-key": Entry("tiphys.cli.api_keys:api_key", "Keys by which programs use a server.", _STACK),
     "configmap": Entry("tiphys.cli.objects:group", "ConfigMaps that workflows read.", _STACK, "ConfigMap"),
     "secret": Entry("tiphys.cli.objects:group", "Secrets that workflows read.", _STACK, "Secret"),
     "pvc": Entry("tiphys.cli.objects:group", "Volumes that outlive workflows.", _STACK, "PersistentVolumeClaim"),

@@ -16,6 +16,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from tiphys.errors import InvariantError, UsageError
+from tiphys.records.access import Account, ApiKey, RoleBinding, SigningKey
 from tiphys.records.artifacts import Artifact, ArtifactUse, ArtifactVersion
 from tiphys.records.base import Record
 from tiphys.records.events import EventSubscription, EventSummary, ReceivedEvent, RunNotice, SeenSignature
@@ -235,6 +236,10 @@ RECORD_TABLES: dict[type[Record], Table] = {
         name="event_subscriptions", columns=_columns(EventSubscription), uniques=(("workspace", "name"),)
     ),
     RunNotice: Table(name="run_notices", columns=_columns(RunNotice), indexes=(("subscription_id", "state", "id"),)),
+    Account: Table(name="accounts", columns=_columns(Account), uniques=(("name",),)),
+    RoleBinding: Table(name="role_bindings", columns=_columns(RoleBinding), uniques=(("account_id", "workspace"),)),
+    ApiKey: Table(name="api_keys", columns=_columns(ApiKey), uniques=(("prefix",),), indexes=(("account_id",),)),
+    SigningKey: Table(name="signing_keys", columns=_columns(SigningKey)),
 }
 #: Kinds of records that are read from another kind's table, without its wide columns.
 VIEWS: dict[type[Record], Table] = {

@@ -11,7 +11,7 @@ from tiphys.db.mapping import Convert, RecordMapping, encoder
 from tiphys.db.schema import LABELS, LEASES, NODES, OUTBOX, RECORD_TABLES, Column, Table
 from tiphys.db.workspaces import inside
 from tiphys.errors import UsageError
-from tiphys.records.base import Query, R, Record
+from tiphys.records.base import Query, R, Record, Where
 from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.synchronization import LockClaim
 from tiphys.records.workflows import WorkflowRequest, WorkflowRow

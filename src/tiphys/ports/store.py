@@ -95,6 +95,7 @@ class Reader(ABC):
     def owned(self, owner: str) -> set[str]:
         """The workflows of an owner that have not ended, by uid."""
 
+    @abstractmethod
     def label_keys(self, workspace: str | None) -> list[str]:
         """Keys of the labels that workflows of a workspace have, or those of all; sorted."""
 

@@ -11,10 +11,24 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tiphys.errors import AlreadyExistsError, ArtifactMissingError, ConflictError, TiphysError
+from tiphys.errors import (
+    AlreadyExistsError,
+    ArtifactMissingError,
+    ConflictError,
+    ForbiddenError,
+    TiphysError,
+    TooManyAttemptsError,
+    UnauthenticatedError,
+)
+from tiphys.services.attempts import WINDOW
 
-INVALID, NOT_FOUND, EXISTS, DENIED, ABORTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 3, 5, 6, 7, 10, 12, 13, 14
-EXHAUSTED = 8
+INVALID, NOT_FOUND, EXISTS, DENIED, EXHAUSTED, ABORTED = 3, 5, 6, 7, 8, 10
+UNIMPLEMENTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 12, 13, 14, 16
+
+#: Paths below which errors are ours instead of grpc-gateway's.
+_OWN = "/api/tiphys/"
+#: Of an answer 401. Basic is left out: browsers would ask for a password and send it with all that follows.
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Tiphys"'}
 
 #: gRPC code → HTTP status (grpc-gateway, runtime/errors.go).
 _STATUS = {
@@ -27,11 +41,15 @@ _STATUS = {
     UNIMPLEMENTED: 501,
     INTERNAL: 500,
     UNAVAILABLE: 503,
+    UNAUTHENTICATED: 401,
 }
 _BY_CLASS: dict[type[TiphysError], int] = {
     AlreadyExistsError: EXISTS,
     ConflictError: ABORTED,
     ArtifactMissingError: NOT_FOUND,
+    UnauthenticatedError: UNAUTHENTICATED,
+    ForbiddenError: DENIED,
+    TooManyAttemptsError: EXHAUSTED,
 }
 #: HTTP status of an error → gRPC code.
 _BY_STATUS = {
@@ -66,7 +84,25 @@ def refusal(code: int, message: str, *, status: int | None = None) -> Response:
 async def answer_error(_request: Request, error: Exception) -> Response:
     """The answer to a request that raised one of our errors."""
     assert isinstance(error, TiphysError)  # noqa: S101  # what it is registered for
-    return JSONResponse(error_body(error), _STATUS[code_of(error)])
+    return _answer_to(error)
+
+
+def answer_to(path: str, error: TiphysError) -> Response:
+    """The answer to a request that was refused before a route was looked for, as those of its path are."""
+    if path.startswith(_OWN):
+        body = {"code": error.code, "message": error.message, "hint": error.hint}
+        return JSONResponse(body, error.http_status, headers=_headers(error))
+    return _answer_to(error)
+
+
+def _answer_to(error: TiphysError) -> Response:
+    return JSONResponse(error_body(error), _STATUS[code_of(error)], headers=_headers(error))
+
+
+def _headers(error: TiphysError) -> dict[str, str]:
+    if isinstance(error, TooManyAttemptsError):
+        return {"Retry-After": f"{WINDOW:.0f}"}
+    return _CHALLENGE if isinstance(error, UnauthenticatedError) else {}
 
 
 async def answer_http_error(request: Request, error: Exception) -> Response:

@@ -16,6 +16,7 @@ from tiphys.server.answers import answer_defect, answer_error, answer_http_error
 from tiphys.server.api.app import make_api
 from tiphys.server.api.versions import answer_other_major
 from tiphys.server.argo.routes import routes
+from tiphys.server.auth.authentication import Authentication
 from tiphys.server.bounds import Limits
 from tiphys.server.guard import Guard
 from tiphys.server.metrics import Metrics
@@ -30,6 +31,7 @@ def make_app(
     hosts: Collection[str],
     limits: Limits = Limits(),  # noqa: B008  # it is frozen
     strict_transport: bool = False,
+    authenticates: bool = False,
     runner: str | None = None,
     ending: Callable[[], bool] = lambda: False,
 ) -> Starlette:
@@ -40,6 +42,7 @@ def make_app(
         hosts: Names and addresses under which it may be asked.
         limits: What one client may ask for.
         strict_transport: Whether browsers are told to come by TLS alone.
+        authenticates: Whether it asks who sends requests even while there is no account.
         runner: What carries submitted workflows out; None for the default.
         ending: Tells whether answers without end should end.
     """
@@ -54,6 +57,7 @@ def make_app(
         middleware=[
             *operations.around(measured, limits, strict_transport=strict_transport),
             Middleware(Guard, hosts=hosts),
+            Middleware(Authentication, access=lambda: backend.access, demanded=authenticates),
         ],
         exception_handlers={
             TiphysError: answer_error,

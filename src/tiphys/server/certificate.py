@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -44,28 +45,30 @@ def host_names() -> list[str]:
     return list(dict.fromkeys(["localhost", "127.0.0.1", "::1", socket.gethostname().lower()]))
 
 
-def local_certificate(folder: Path) -> Certificate:
-    """The certificate in `folder`, made there if there is none that holds."""
+def local_certificate(folder: Path, names: Iterable[str] = ()) -> Certificate:
+    """The certificate in `folder`, made there if there is none that holds.
+
+    Args:
+        folder: Where it is kept.
+        names: Names and addresses under which the server is asked, beside those that it has on this machine.
+    """
+    every = [*dict.fromkeys([*host_names(), *names])]
     found = Certificate(folder / "server.pem", folder / "server.key", folder / "authority.pem")
-    if not _holds(found, utc_now()):
+    if not _holds(found, every, utc_now()):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _make(found, utc_now())
+        _make(found, every, utc_now())
     return found
 
 
-def _holds(found: Certificate, now: datetime) -> bool:
+def _holds(found: Certificate, names: Iterable[str], now: datetime) -> bool:
     try:
         certificate = x509.load_pem_x509_certificate(found.chain.read_bytes())
     except (OSError, ValueError):
         return False
     if not found.key.exists() or found.authority is None or not found.authority.exists():
         return False
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return certificate.not_valid_after_utc - _RENEWED_BEFORE_ITS_END > now and set(names) == set(_names())
-
-
-def _names() -> list[x509.GeneralName]:
-    return [_general(name) for name in host_names()]
+    held = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return certificate.not_valid_after_utc - _RENEWED_BEFORE_ITS_END > now and set(held) == set(map(_general, names))
 
 
 def _general(name: str) -> x509.GeneralName:
@@ -75,7 +78,7 @@ def _general(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _make(into: Certificate, now: datetime) -> None:
+def _make(into: Certificate, names: Iterable[str], now: datetime) -> None:
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer, subject = _name(f"Tiphys on {socket.gethostname()}"), _name("localhost")
     signer = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
@@ -91,7 +94,7 @@ def _make(into: Certificate, now: datetime) -> None:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(_names()), critical=False)
+        .add_extension(x509.SubjectAlternativeName(map(_general, names)), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(signer), critical=False)
         .sign(authority_key, SHA256())

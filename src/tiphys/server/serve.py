@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import time
+from collections.abc import Collection
 from types import FrameType
 
 import uvicorn
@@ -23,20 +24,15 @@ _BACKLOG = 2048
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on an address of this machine for itself.
+    """A socket on an address of this machine.
 
     Raises:
-        UsageError: others could reach the address, or it cannot be had.
+        UsageError: the address cannot be had.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise UsageError(f"'{host}' is no address of this machine: {error.strerror}.") from error
-    if not ipaddress.ip_address(address[0]).is_loopback:
-        raise UsageError(
-            f"The server does not listen on '{host}': it cannot ask yet who its clients are, and they run programs.",
-            hint="Use --host 127.0.0.1, and for others a tunnel: ssh -L 2746:127.0.0.1:2746 HOST",
-        )
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,11 +80,18 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
+def is_reached_by_others(listener: socket.socket) -> bool:
+    """Whether others than this machine can reach an address that is listened on."""
+    return not ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+
+
 def serve(
     backend: LocalBackend,
     listener: socket.socket,
     certificate: Certificate | None,
     *,
+    names: Collection[str],
+    authenticates: bool,
     runner: str | None,
     limits: Limits,
     drain: float,
@@ -99,6 +102,8 @@ def serve(
         backend: The services.
         listener: Where requests arrive.
         certificate: None for plain HTTP.
+        names: Names and addresses under which it may be asked, beside those that it has on this machine.
+        authenticates: Whether it asks who sends requests even while there is no account.
         runner: What carries submitted workflows out; None for the default.
         limits: What one client may ask for.
         drain: Seconds for which it says that it will end before it does.
@@ -107,9 +112,10 @@ def serve(
     server: DrainingServer
     app = make_app(
         backend,
-        hosts={*host_names(), address},
+        hosts={*host_names(), *names, address},
         limits=limits,
-        strict_transport=certificate is not None and not ipaddress.ip_address(address).is_loopback,
+        strict_transport=certificate is not None and is_reached_by_others(listener),
+        authenticates=authenticates,
         runner=runner,
         ending=lambda: server.should_exit,
     )
@@ -124,6 +130,8 @@ def serve(
         access_log=False,
         lifespan="off",
         server_header=False,
+        # Whoever sends a request could else say that it came from another address.
+        proxy_headers=False,
         timeout_graceful_shutdown=_GRACE,
     )
     server = DrainingServer(config, drain)

@@ -7,8 +7,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiphys.errors import StoreError
+from tiphys.errors import MissingExtraError, StoreError
 from tiphys.plugins.loading import load
+from tiphys.ports.access import Access
 from tiphys.ports.backend import Backend
 from tiphys.ports.engine_host import EngineHost, HostFigures
 from tiphys.ports.events import Events
@@ -99,6 +100,19 @@ class LocalBackend(Backend):
         service: Events = load("tiphys.services.events.service:EventService")(
             self.store, home=self.home, namespace=self.workspace
         )
+        return service
+
+    @cached_property
+    def access(self) -> Access:
+        """Who may use a server on this database.
+
+        Raises:
+            MissingExtraError: what checks passwords is not installed.
+        """
+        try:
+            service: Access = load("tiphys.services.access:AccessService")(self.store)
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("server", error.name or "") from error
         return service
 
     def connect(self, host: EngineHost) -> None:

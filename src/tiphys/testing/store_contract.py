@@ -23,6 +23,7 @@ from tiphys.engine.commands import Cancel, Launch
 from tiphys.engine.model import Node, NodeType, Phase, Reason, Values, WorkflowState
 from tiphys.errors import AlreadyExistsError, NotFoundError, StoreError, UsageError
 from tiphys.ports.store import Lease, Reader, Store, Transaction, WorkflowBatch
+from tiphys.records.access import Account, ApiKey, RoleBinding, SigningKey
 from tiphys.records.artifacts import Artifact, ArtifactType, ArtifactUse, ArtifactVersion
 from tiphys.records.base import EntityType, Operator, Query, Record, Where
 from tiphys.records.events import EventSubscription, ReceivedEvent, RunNotice, SeenSignature
@@ -67,6 +68,10 @@ KINDS: tuple[type[Record], ...] = (
     SeenSignature,
     EventSubscription,
     RunNotice,
+    Account,
+    RoleBinding,
+    ApiKey,
+    SigningKey,
 )
 
 #: Kind and the fields that no two of its records share.
@@ -94,6 +99,9 @@ UNIQUE: tuple[tuple[type[Record], tuple[str, ...]], ...] = (
     (ReceivedEvent, ("workspace", "discriminator", "delivery")),
     (SeenSignature, ("signature",)),
     (EventSubscription, ("workspace", "name")),
+    (Account, ("name",)),
+    (RoleBinding, ("account_id", "workspace")),
+    (ApiKey, ("prefix",)),
 )
 
 #: The store is the same for all examples (each is undone), and the suite runs once for each backend.

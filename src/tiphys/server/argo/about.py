@@ -6,6 +6,7 @@ import platform
 from typing import Any
 
 from tiphys._version import __version__
+from tiphys.ports.access import PrincipalKind
 from tiphys.server.call import Call
 from tiphys.spec.release import ARGO
 
@@ -15,9 +16,17 @@ def info(_call: Call) -> dict[str, Any]:
     return {"links": [], "columns": [], "modals": {}, "navColor": ""}
 
 
-def user(_call: Call) -> dict[str, Any]:
-    """GET /userinfo: nobody is logged in, as nobody has to be."""
-    return {}
+def user(call: Call) -> dict[str, Any]:
+    """GET /userinfo: who asks; nothing of them if the server asks nobody."""
+    who = call.principal
+    if who.kind is PrincipalKind.ANYONE:
+        return {}
+    found: dict[str, Any] = {"issuer": "tiphys", "subject": who.name, "name": who.name}
+    # Where one may do what: Argo's clients show groups as they are.
+    found["groups"] = [f"{workspace}:{role}" for workspace, role in sorted(who.roles.items())]
+    if who.kind is PrincipalKind.SERVICE:
+        found["serviceAccountName"] = who.name
+    return found
 
 
 def version(_call: Call) -> dict[str, Any]:

@@ -40,4 +40,8 @@ def label_values(call: Call) -> dict[str, Any]:
 
 
 def _labels(call: Call, key: str | None = None) -> list[str]:
-    return call.backend.workflows.in_namespace(call.query.text("namespace")).archived_labels(key)
+    namespace, visible = call.query.text("namespace"), call.visible
+    call.expect_allowed(namespace)
+    among = [namespace] if namespace or visible is None else sorted(visible)
+    service = call.backend.workflows
+    return sorted({found for one in among for found in service.in_namespace(one).archived_labels(key)})

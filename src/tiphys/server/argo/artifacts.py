@@ -36,7 +36,7 @@ def file(call: Call) -> Response:
     holder, direction = call.path["holder"], call.path["direction"]
     if holder not in ("workflows", "archived-workflows") or direction not in ("inputs", "outputs"):
         raise NotFoundError(f"There are no artifacts of {holder}/…/{direction}.")
-    uid = call.path["id"] if holder == "archived-workflows" else ""
+    uid = call.uid_here(call.path["id"]) if holder == "archived-workflows" else ""
     return _answer(call, uid=uid, of_inputs=direction == "inputs")
 
 

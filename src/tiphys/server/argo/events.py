@@ -12,8 +12,10 @@ from starlette.responses import JSONResponse, Response
 
 from tiphys._util.times import to_epoch, utc_now
 from tiphys.errors import UsageError
+from tiphys.ports.access import ANYONE
 from tiphys.ports.backend import Backend
 from tiphys.ports.events import SignatureError
+from tiphys.server.auth.permissions import Permission
 from tiphys.server.events.reading import read_event
 from tiphys.services.events.signatures import CLIENTS, Verified, verify, webhook_clients
 from tiphys.spec.validate.names import is_object_name
@@ -30,12 +32,12 @@ _EXHAUSTED = 8
 _LONGEST = 253
 
 
-async def receive(request: Request) -> Response:
+async def receive(request: Request, needed: Permission) -> Response:
     """POST /events/{namespace}/{discriminator}."""
     body = await _body(request)
     if body is None:
         return JSONResponse({"code": _EXHAUSTED, "message": f"An event has at most {LARGEST} bytes."}, 413)
-    return await run_in_threadpool(_receive, request, body)
+    return await run_in_threadpool(_receive, request, body, needed)
 
 
 def webhook_sender(backend: Backend, namespace: str, headers: Mapping[str, str], body: bytes) -> Verified | None:
@@ -52,6 +54,15 @@ def webhook_sender(backend: Backend, namespace: str, headers: Mapping[str, str],
     return verify(webhook_clients(secret), headers, body, now=to_epoch(utc_now()))
 
 
+def _sender(request: Request, backend: Backend, namespace: str, body: bytes, needed: Permission) -> Verified | None:
+    """The webhook client that signed a request; None if it is somebody with an account, or if nobody is asked."""
+    has_account = request.scope.get("principal") not in (None, ANYONE)
+    verified = None if has_account else webhook_sender(backend, namespace, request.headers, body)
+    if verified is None:
+        needed(request)
+    return verified
+
+
 async def _body(request: Request) -> bytes | None:
     """The body; None if it is too large."""
     chunks, size = [], 0
@@ -64,7 +75,7 @@ async def _body(request: Request) -> bytes | None:
     return b"".join(chunks) if size <= LARGEST else None
 
 
-def _receive(request: Request, body: bytes) -> Response:
+def _receive(request: Request, body: bytes, needed: Permission) -> Response:
     backend: Backend = request.app.state.backend
     namespace, discriminator = request.path_params["namespace"], request.path_params.get("discriminator", "")
     if not is_object_name(namespace):
@@ -72,7 +83,7 @@ def _receive(request: Request, body: bytes) -> Response:
     if len(discriminator) > _LONGEST or not discriminator.isprintable():
         raise UsageError(f"A discriminator is one line of at most {_LONGEST} characters.")
     try:
-        verified = webhook_sender(backend, namespace, request.headers, body)
+        verified = _sender(request, backend, namespace, body, needed)
         event = read_event(discriminator, request.headers.items(), body)
         if verified is not None:
             event = replace(event, sender=verified.client, signature=verified.once)

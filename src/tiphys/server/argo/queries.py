@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,10 +24,18 @@ def moment_of(parameters: Parameters) -> datetime | None:
     return from_epoch(milliseconds / 1000) if milliseconds else None
 
 
-def workflow_filter(parameters: Parameters, namespace: str, *, archive: bool = False) -> WorkflowFilter:
+def workflow_filter(
+    parameters: Parameters, namespace: str, *, archive: bool = False, visible: Collection[str] | None = None
+) -> WorkflowFilter:
     """Which workflows a list is of.
 
     A name among the field selectors is meant as `nameFilter` says (as Argo 4.1, server/utils/list_options.go).
+
+    Args:
+        parameters: The query string.
+        namespace: Where they are; empty for all namespaces.
+        archive: Whether those of the archive are meant.
+        visible: The namespaces that all namespaces are; None for all that there are.
 
     Raises:
         UsageError: a parameter, or a selector, cannot be read.
@@ -50,6 +58,7 @@ def workflow_filter(parameters: Parameters, namespace: str, *, archive: bool = F
         created_after=parameters.moment("createdAfter"),
         finished_before=parameters.moment("finishedBefore"),
         all_namespaces=not namespace,
+        among=None if visible is None else tuple(sorted(visible)),
         archive=archive,
     )
 

@@ -51,7 +51,12 @@ class Stored:
             all_namespaces=not call.namespace,
         )
         pattern = call.query.text("namePattern")
-        found = [one for one in found if pattern in one["metadata"]["name"]]
+        visible = None if call.namespace or self.kind.is_cluster_scoped else call.visible
+        found = [
+            one
+            for one in found
+            if pattern in one["metadata"]["name"] and (visible is None or one["metadata"]["namespace"] in visible)
+        ]
         start, limit = _offset(call.query.text("listOptions.continue")), call.query.number("listOptions.limit") or 0
         metadata: dict[str, Any] = {"resourceVersion": version}
         if limit and start + limit < len(found):

@@ -12,6 +12,7 @@ from tiphys.errors import SpecError
 from tiphys.ports.workflows import LogEntry, Manifest, SubmitOptions, WorkflowChange
 from tiphys.server.argo.bodies import is_dry_run, manifest_in, outputs_in, parameters_in, submit_options, text_in
 from tiphys.server.argo.queries import log_query, mask_of, moment_of, needs_nodes, version_of, workflow_filter
+from tiphys.server.auth.permissions import Permission
 from tiphys.server.call import Call, call_of
 from tiphys.server.streams import stream
 from tiphys.spec.problems import Severity
@@ -57,11 +58,12 @@ def find(call: Call) -> dict[str, Any]:
 
 def page(call: Call, namespace: str, *, archive: bool = False) -> dict[str, Any]:
     """A page of a list of workflows, with what of them was asked for."""
+    call.expect_allowed(namespace)
     version = version_of(utc_now())
     service = call.backend.workflows
     fields = call.query.text("fields")
     found = (service.in_namespace(namespace) if namespace else service).find_whole(
-        workflow_filter(call.query, namespace, archive=archive),
+        workflow_filter(call.query, namespace, archive=archive, visible=call.visible),
         nodes=needs_nodes(fields),
         limit=call.query.number("listOptions.limit") or 0,
         after=call.query.text("listOptions.continue"),
@@ -76,7 +78,7 @@ def page(call: Call, namespace: str, *, archive: bool = False) -> dict[str, Any]
 
 def get(call: Call) -> Manifest:
     """GET /workflows/{namespace}/{name}; one that only the archive has is found by its uid."""
-    uid = call.query.text("uid")
+    uid = call.uid_here(call.query.text("uid"))
     found = call.workflows.get(call.path["name"], uid=uid, archive=bool(uid))
     shown: Manifest = mask_of(call.query.text("fields"))(found)
     return shown
@@ -150,10 +152,10 @@ def _selector(call: Call) -> str:
     return text_in(call.body, "nodeFieldSelector")
 
 
-async def events(request: Request) -> Response:
+async def events(request: Request, needs: Permission) -> Response:
     """GET /workflow-events/{namespace}."""
-    call = await call_of(request)
-    wanted, since = workflow_filter(call.query, call.namespace), moment_of(call.query)
+    call = await call_of(request, needs)
+    wanted, since = workflow_filter(call.query, call.namespace, visible=call.visible), moment_of(call.query)
 
     def show(change: WorkflowChange) -> dict[str, Any]:
         return {"type": change.type.value, "object": change.object}
@@ -162,9 +164,9 @@ async def events(request: Request) -> Response:
     return await stream(request, lambda: call.workflows.changes(wanted, since=since), show, mask)
 
 
-async def logs(request: Request) -> Response:
+async def logs(request: Request, needs: Permission) -> Response:
     """GET /workflows/{namespace}/{name}/log, and /workflows/{namespace}/{name}/{pod}/log."""
-    call = await call_of(request)
+    call = await call_of(request, needs)
     query = log_query(call.query, call.path.get("pod", ""), utc_now())
     timestamps = call.query.truth("logOptions.timestamps")
 

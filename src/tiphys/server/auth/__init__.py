@@ -1,1 +1,1 @@
-"""Who may do what."""
+"""Who asks, and whether they may."""

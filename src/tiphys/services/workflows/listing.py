@@ -148,6 +148,8 @@ def _conditions(wanted: WorkflowFilter, namespace: str) -> list[Where]:
     conditions = []
     if not wanted.all_namespaces:
         conditions.append(Where("workspace", namespace))
+    elif wanted.among is not None:
+        conditions.append(Where("workspace", list(wanted.among), "in"))
     if wanted.archive:
         conditions.append(Where("finished_at", None, "ne"))
     else:
