@@ -8,13 +8,13 @@ from tiphys.client.artifacts import ClientArtifacts
 from tiphys.client.connection import Connection
 from tiphys.client.labels import ClientLabels
 from tiphys.client.models import ClientModels
+from tiphys.client.objects import ClientObjects
 from tiphys.client.place import Place
 from tiphys.client.runs import ClientRuns
 from tiphys.client.stacks import ClientStacks
-from tiphys.errors import UnimplementedError
+from tiphys.client.workflows import ClientWorkflows
 from tiphys.ports.backend import Backend
 from tiphys.ports.wire import PAGE, read, write_filter
-from tiphys.ports.workflows import Objects, Workflows
 from tiphys.records.base import DEFAULT_WORKSPACE, Query, R
 
 #: Characters of filters that an address may hold; servers and what stands before them limit its length.
@@ -38,20 +38,8 @@ class ClientBackend(Backend):
         self.models = ClientModels(self._place)
         self.labels = ClientLabels(self._place)
         self.stacks = ClientStacks(connection)
-
-    @property
-    def objects(self) -> Objects:  # type: ignore[override]  # a port's attribute that is refused
-        """Refused: a server's objects are asked for by Argo's API."""
-        raise UnimplementedError(
-            "Stored objects of a server cannot be asked for by this command.", hint="Use Argo's API, by Hera or argo."
-        )
-
-    @property
-    def workflows(self) -> Workflows:  # type: ignore[override]  # a port's attribute that is refused
-        """Refused: a server's workflows are asked for by Argo's API."""
-        raise UnimplementedError(
-            "Workflows of a server cannot be asked for by this command.", hint="Use Argo's API, by Hera or argo."
-        )
+        self.objects = ClientObjects(connection, namespace=workspace)
+        self.workflows = ClientWorkflows(connection, namespace=workspace)
 
     def find(self, query: Query[R]) -> list[R]:
         """Records of the workspace that obey the query, page by page."""

@@ -70,7 +70,7 @@ class Objects(ABC):
 
     @abstractmethod
     def claim_folder(self, namespace: str, name: str) -> Path | None:
-        """Where a volume claim's data is; None if there is no such claim."""
+        """Where a volume claim's data is; None if there is no such claim, or it is on a server's machine."""
 
     @abstractmethod
     def config_map(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
@@ -96,6 +96,8 @@ class SubmitOptions:
     service_account: str = ""
     pod_priority_class: str = ""
     priority: int | None = None
+    #: What the workflow is said to belong to, as Kubernetes writes it.
+    owner_reference: Mapping[str, Any] | None = None
     #: "sandbox", "process" or "container"; None for the default.
     runner: str | None = None
     #: Refuse unknown fields.

@@ -11,6 +11,8 @@ from tiphys.records.base import DEFAULT_WORKSPACE, Record
 
 #: Annotation of a workflow that is shown: the runner that carries out its leaves.
 RUNNER_ANNOTATION = "tiphys.dev/runner"
+#: The runners that carry pods out, of which a submission may choose one.
+POD_RUNNERS = ("sandbox", "process", "container")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from tiphys.errors import TiphysError
 from tiphys.ports.wire import API
 from tiphys.server.answers import answer_defect, answer_error, answer_http_error
 from tiphys.server.api.app import make_api
+from tiphys.server.api.repeats import Repeats
 from tiphys.server.api.versions import answer_other_major
 from tiphys.server.argo.routes import routes
 from tiphys.server.guard import Guard
@@ -38,11 +39,11 @@ def make_app(
     """
     app = Starlette(
         routes=[
-            Mount(API, make_api(backend, ending=ending)),
+            Mount(API, make_api(backend, runner=runner, ending=ending)),
             Route("/api/tiphys/v{major:int}/{rest:path}", answer_other_major, methods=_VERBS),
             *routes(),
         ],
-        middleware=[Middleware(Guard, hosts=hosts)],
+        middleware=[Middleware(Guard, hosts=hosts), Middleware(Repeats)],
         exception_handlers={
             TiphysError: answer_error,
             HTTPException: answer_http_error,

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tiphys._util.times import utc_now
-from tiphys.errors import SpecError
+from tiphys.errors import SpecError, UsageError
 from tiphys.ports.workflows import LogEntry, Manifest, SubmitOptions, WorkflowChange
-from tiphys.server.argo.bodies import is_dry_run, manifest_in, outputs_in, parameters_in, submit_options, text_in
+from tiphys.records.workflows import POD_RUNNERS, RUNNER_ANNOTATION
+from tiphys.server.argo.bodies import (
+    is_dry_run,
+    is_strict,
+    manifest_in,
+    outputs_in,
+    parameters_in,
+    priority_in,
+    submit_options,
+    text_in,
+)
 from tiphys.server.argo.queries import log_query, mask_of, moment_of, version_of, workflow_filter
 from tiphys.server.call import Call, call_of
 from tiphys.server.streams import stream
@@ -21,14 +33,40 @@ from tiphys.spec.reading import read_document
 def create(call: Call) -> Manifest:
     """POST /workflows/{namespace}."""
     manifest = manifest_in(call.body, "workflow", "Workflow", namespace=call.namespace)
-    options = SubmitOptions(runner=call.runner, strict=False, dry_run=is_dry_run(call.body))
+    options = SubmitOptions(
+        runner=chosen_runner(call.runner, manifest["metadata"].get("annotations")),
+        strict=is_strict(call.body),
+        dry_run=is_dry_run(call.body),
+    )
     return call.workflows.submit(manifest, options)
 
 
 def submit(call: Call) -> Manifest:
     """POST /workflows/{namespace}/submit."""
     kind, name = text_in(call.body, "resourceKind"), text_in(call.body, "resourceName")
-    return call.workflows.submit_from(kind, name, submit_options(call.body, call.runner))
+    options = submit_options(call.body)
+    return call.workflows.submit_from(
+        kind, name, replace(options, runner=chosen_runner(call.runner, options.annotations))
+    )
+
+
+def chosen_runner(own: str | None, annotations: Mapping[str, str] | None) -> str | None:
+    """What is to carry a submitted workflow out: what its annotation names, if the server leaves the choice.
+
+    Args:
+        own: The runner that the server was started with; None if it leaves the choice.
+        annotations: Those of the workflow.
+
+    Raises:
+        UsageError: the server was started with another runner.
+    """
+    wanted = (annotations or {}).get(RUNNER_ANNOTATION)
+    # A pipeline's manifest has the annotation, too, with a runner that carries no pods out.
+    if wanted not in POD_RUNNERS or wanted == own:
+        return own
+    if own is not None:
+        raise UsageError(f"This server carries pods out with '{own}', and not with '{wanted}'.")
+    return wanted
 
 
 def lint(call: Call) -> Manifest:
@@ -82,11 +120,11 @@ def get(call: Call) -> Manifest:
 
 def delete(call: Call) -> dict[str, Any]:
     """DELETE /workflows/{namespace}/{name}."""
-    name = call.path["name"]
+    name, uid = call.path["name"], call.query.text("deleteOptions.preconditions.uid")
     if call.query.text("deleteOptions.dryRun"):
-        call.workflows.get(name)
+        call.workflows.get(name, uid=uid)
     else:
-        call.workflows.delete(name, force=call.query.truth("force"))
+        call.workflows.delete(name, uid=uid, force=call.query.truth("force"))
     return {}
 
 
@@ -141,6 +179,7 @@ def resubmit(call: Call) -> Manifest:
         uid=call.path.get("uid", ""),
         memoized=bool(call.body.get("memoized")),
         parameters=parameters_in(call.body),
+        priority=priority_in(call.body),
     )
 
 

@@ -34,6 +34,8 @@ def apply_options(manifest: Mapping[str, Any], options: SubmitOptions) -> Manife
     for field, texts in (("labels", options.labels), ("annotations", options.annotations)):
         if texts:
             metadata[field] = {**(metadata.get(field) or {}), **texts}
+    if options.owner_reference:
+        metadata["ownerReferences"] = [*(metadata.get("ownerReferences") or ()), dict(options.owner_reference)]
     if options.generate_name:
         metadata["generateName"] = options.generate_name
     if options.name:
