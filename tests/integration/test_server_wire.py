@@ -96,7 +96,7 @@ def test_values_of_wrong_types_are_the_clients_mistakes(client: httpx2.Client, w
 
 
 @pytest.mark.parametrize(
-    "path", ["event-sources/a", "sensors/a/b", "stream/events/a", "events/a/b", "workflow-event-bindings/a"]
+    "path", ["event-sources/a/b", "sensors/a/b", "stream/events/a", "events/a/b", "workflow-event-bindings/a"]
 )
 def test_what_is_not_there_says_so(client: httpx2.Client, path: str) -> None:
     answer = client.get(f"{API}/{path}")

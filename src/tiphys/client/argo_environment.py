@@ -9,8 +9,8 @@ from tiphys.errors import UsageError
 
 #: Seconds that an unreachable server is waited for.
 _PATIENCE = 60.0
-#: Files of trusted certificates that people set for Python's clients already.
-_AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+#: Variables that name the certificates that are trusted; that of OpenSSL is heeded without being named here.
+_AUTHORITIES = ("TIPHYS_CA", "REQUESTS_CA_BUNDLE")
 
 
 def connection_from(environment: Mapping[str, str], tell: Callable[[str], None]) -> Connection:

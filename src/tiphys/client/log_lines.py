@@ -1,12 +1,14 @@
 """Lines of logs from a server, each once, however often the server goes away.
 
 A line's time is that of the look that first saw it, so it says too little about where to go on. But the lines of a pod
-only grow, so those that were told are counted, and after an interruption that many are passed over. Where the query
-leaves lines out at the beginning (`tail`, `since`), all there are so far are read first, and chosen from here.
+only grow, so after an interruption those are passed over that stand where they were told before. A container that was
+begun anew meanwhile is told from where it writes something else. Where the query leaves lines out at the beginning
+(`tail`, `since`), all there are so far are read first, and chosen from here.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,10 +19,13 @@ from tiphys.client.streams import StreamLostError, await_server, frames
 from tiphys.errors import NotFoundError
 from tiphys.ports.workflows import LogEntry, LogQuery
 
+#: Pod → what tells its lines apart, of all that were told.
+_Told = defaultdict[str, "array[int]"]
+
 
 def log_batches(connection: Connection, path: str, query: LogQuery) -> Iterator[list[LogEntry]]:
     """The lines that a query means, as they come; a list may be empty."""
-    told: Counter[str] = Counter()
+    told: _Told = defaultdict(lambda: array("q"))
     if query.tail is not None or query.since is not None:
         yield _so_far(connection, path, query, told)
         if not query.follow:
@@ -34,9 +39,11 @@ def log_batches(connection: Connection, path: str, query: LogQuery) -> Iterator[
                 if entry is None:
                     yield []
                     continue
+                position, known, mark = passed[entry.pod], told[entry.pod], hash(entry.content)
                 passed[entry.pod] += 1
-                if passed[entry.pod] > told[entry.pod]:
-                    told[entry.pod] += 1
+                if position == len(known) or known[position] != mark:
+                    del known[position:]
+                    known.append(mark)
                     yield [entry]
         except StreamLostError:
             await_server(connection)
@@ -44,15 +51,15 @@ def log_batches(connection: Connection, path: str, query: LogQuery) -> Iterator[
             return
 
 
-def _so_far(connection: Connection, path: str, query: LogQuery, told: Counter[str]) -> list[LogEntry]:
+def _so_far(connection: Connection, path: str, query: LogQuery, told: _Told) -> list[LogEntry]:
     """The lines there are, of which `since` and `tail` leave some out; all are counted."""
     if not query.follow:
-        return list(_all(connection, path, query))
+        return _all(connection, path, query)
     whole = replace(query, tail=None, since=None, follow=False)
     kept: dict[str, deque[LogEntry]] = defaultdict(lambda: deque(maxlen=query.tail))
     try:
         for entry in _all(connection, path, whole):
-            told[entry.pod] += 1
+            told[entry.pod].append(hash(entry.content))
             if query.since is None or entry.at >= query.since:
                 kept[entry.pod].append(entry)
     except NotFoundError:

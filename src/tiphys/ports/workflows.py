@@ -124,6 +124,10 @@ class WorkflowFilter:
     fields: str = ""
     created_after: datetime | None = None
     finished_before: datetime | None = None
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+    #: Whether pages tell how many follow them.
+    counted: bool = False
     all_namespaces: bool = False
     #: Those of the archive (all that finished, and what only the archive still has) instead of the present ones.
     archive: bool = False
@@ -136,6 +140,8 @@ class WorkflowPage:
     items: list[WorkflowSummary]
     #: What `after` of the next page is; empty if this is the last one.
     next: str = ""
+    #: How many follow, if the filter wants them counted.
+    remaining: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +149,9 @@ class ManifestPage:
     """Some workflows of a list with specification and status, newest first."""
 
     items: list[Manifest]
-    #: As `WorkflowPage.next`.
+    #: As `WorkflowPage.next`, and `WorkflowPage.remaining`.
     next: str = ""
+    remaining: int | None = None
 
 
 class ChangeType(StrEnum):

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from tiphys.errors import UnimplementedError
 from tiphys.records.objects import ObjectKind
-from tiphys.server.argo import about, archive, artifacts, limits, workflows
+from tiphys.server.argo import about, archive, artifacts, limits, uploads, workflows
 from tiphys.server.argo.stored import Stored
 from tiphys.server.call import Call, Endpoint, Handler, endpoint
 
@@ -18,7 +18,7 @@ _CLUSTER_TEMPLATES = Stored(ObjectKind.CLUSTER_WORKFLOW_TEMPLATE, "template")
 _SCHEDULES = Stored(ObjectKind.CRON_WORKFLOW, "cronWorkflow")
 
 #: What Argo has and this server does not.
-_MISSING = ("event-sources", "sensors", "stream", "events", "workflow-event-bindings", "tracking")
+_MISSING = ("event-sources", "sensors", "stream", "events", "workflow-event-bindings")
 _VERBS = ["GET", "POST", "PUT", "DELETE"]
 
 
@@ -123,8 +123,10 @@ def _other_routes() -> list[Route]:
         _route("GET", f"{_API}/info", about.info),
         _route("GET", f"{_API}/userinfo", about.user),
         _route("GET", f"{_API}/version", about.version),
+        _route("POST", f"{_API}/tracking/event", about.track),
+        *(_route("GET", f"{_API}/{kind}/{{namespace}}", about.nothing) for kind in ("event-sources", "sensors")),
         *(Route(f"{_API}/{name}/{{rest:path}}", endpoint(_unimplemented(name)), methods=_VERBS) for name in _MISSING),
-        Route("/upload-artifacts/{rest:path}", endpoint(_unimplemented("upload-artifacts")), methods=["POST"]),
+        _raw("POST", "/upload-artifacts/{namespace}/{template}/{artifact}", uploads.upload),
     ]
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tiphys._util.times import utc_now
 from tiphys.errors import SpecError, UsageError
-from tiphys.ports.workflows import LogEntry, Manifest, SubmitOptions, WorkflowChange
+from tiphys.ports.workflows import LogEntry, Manifest, SubmitOptions, WorkflowChange, WorkflowFilter
 from tiphys.records.workflows import POD_RUNNERS, RUNNER_ANNOTATION
 from tiphys.server.argo.bodies import (
     is_dry_run,
@@ -102,18 +104,27 @@ def page(call: Call, namespace: str, *, archive: bool = False) -> dict[str, Any]
         limit=call.query.number("listOptions.limit") or 0,
         after=call.query.text("listOptions.continue"),
     )
-    metadata = {"resourceVersion": version}
+    metadata: dict[str, Any] = {"resourceVersion": version}
     if found.next:
         metadata["continue"] = found.next
-    answer = {"metadata": metadata, "items": found.items}
+    if found.remaining is not None:
+        metadata["remainingItemCount"] = found.remaining
+    answer = {"metadata": metadata, "items": [versioned(one, version) for one in found.items]}
     shown: dict[str, Any] = mask_of(call.query.text("fields"))(answer)
     return shown
 
 
+def versioned(manifest: Manifest, version: str) -> Manifest:
+    """A workflow with a version from which a watcher may go on: its end, or else when it was read."""
+    ended = (manifest.get("status") or {}).get("finishedAt")
+    manifest["metadata"]["resourceVersion"] = version_of(datetime.fromisoformat(ended)) if ended else version
+    return manifest
+
+
 def get(call: Call) -> Manifest:
     """GET /workflows/{namespace}/{name}; one that only the archive has is found by its uid."""
-    uid = call.query.text("uid")
-    found = call.workflows.get(call.path["name"], uid=uid, archive=bool(uid))
+    uid, version = call.query.text("uid"), version_of(utc_now())
+    found = versioned(call.workflows.get(call.path["name"], uid=uid, archive=bool(uid)), version)
     shown: Manifest = mask_of(call.query.text("fields"))(found)
     return shown
 
@@ -190,13 +201,21 @@ def _selector(call: Call) -> str:
 async def events(request: Request) -> Response:
     """GET /workflow-events/{namespace}."""
     call = await call_of(request)
-    wanted, since = workflow_filter(call.query, call.namespace), moment_of(call.query)
+    wanted, since = await run_in_threadpool(_watched, call), moment_of(call.query)
 
     def show(change: WorkflowChange) -> dict[str, Any]:
-        return {"type": change.type.value, "object": change.object}
+        return {"type": change.type.value, "object": versioned(change.object, version_of(utc_now()))}
 
     mask = mask_of(call.query.text("fields"))
     return await stream(request, lambda: call.workflows.changes(wanted, since=since), show, mask)
+
+
+def _watched(call: Call) -> WorkflowFilter:
+    """Which workflows are watched: one that is named is there, and `@latest` stands for one."""
+    wanted = workflow_filter(call.query, call.namespace)
+    if not wanted.names or not call.namespace:
+        return wanted
+    return replace(wanted, names=tuple(call.workflows.get(name)["metadata"]["name"] for name in wanted.names))
 
 
 async def logs(request: Request) -> Response:

@@ -30,14 +30,20 @@ def find_workflows(reader: Reader, wanted: WorkflowFilter, namespace: str, *, li
     """
     labels, fields = parse_selector(wanted.labels), parse_field_selector(wanted.fields)
     found: list[WorkflowSummary] = []
+    following = 0
     for row in _rows(reader, _conditions(wanted, namespace), after):
         if wanted.contains not in row.name or (wanted.resubmitted and LABEL_RESUBMITTED not in row.labels):
             continue
         if labels.matches(labels_of(row)) and fields.matches(fields_of(row)):
-            if limit and len(found) == limit:
-                return WorkflowPage(items=found, next=found[-1].id)
-            found.append(row)
-    return WorkflowPage(items=found)
+            if not limit or len(found) < limit:
+                found.append(row)
+                continue
+            following += 1
+            if not wanted.counted:
+                break
+    return WorkflowPage(
+        items=found, next=found[-1].id if following else "", remaining=following if wanted.counted else None
+    )
 
 
 def labels_of(row: WorkflowSummary) -> dict[str, str]:
@@ -79,6 +85,10 @@ def _conditions(wanted: WorkflowFilter, namespace: str) -> list[Where]:
         conditions.append(Where("created_at", wanted.created_after, "ge"))
     if wanted.finished_before is not None:
         conditions.append(Where("finished_at", wanted.finished_before, "lt"))
+    if wanted.started_after is not None:
+        conditions.append(Where("started_at", wanted.started_after, "gt"))
+    if wanted.started_before is not None:
+        conditions.append(Where("started_at", wanted.started_before, "lt"))
     return conditions
 
 

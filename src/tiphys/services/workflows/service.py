@@ -124,10 +124,11 @@ class WorkflowService(Workflows):
 
     def submit_from(self, kind: str, name: str, options: SubmitOptions | None = None) -> Manifest:
         """Submit a stored template or schedule."""
-        stored_kind = kind_named(kind)
+        stored_kind, options = kind_named(kind), options or SubmitOptions()
+        changed = options.artifacts.keys()
         return self._submit(
-            lambda reader: [workflow_from(reader, stored_kind, self._namespace, name, utc_now())],
-            options or SubmitOptions(),
+            lambda reader: [workflow_from(reader, stored_kind, self._namespace, name, utc_now(), artifacts=changed)],
+            options,
         )[0]
 
     def _submit(self, make: Callable[[Reader], Sequence[Mapping[str, Any]]], options: SubmitOptions) -> list[Manifest]:
@@ -199,7 +200,7 @@ class WorkflowService(Workflows):
                 if stored is not None:
                     items.append(whole(stored))
                     tell(reader, row, items[-1], self._is_alive)
-            return ManifestPage(items=items, next=page.next)
+            return ManifestPage(items=items, next=page.next, remaining=page.remaining)
 
     def wait(self, name: str) -> WorkflowSummary:
         """Wait for the end of a workflow, wherever it is carried out."""
