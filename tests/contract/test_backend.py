@@ -77,7 +77,7 @@ class SubmittingRuns(RunReader):
 
 
 class TestOverTheApi(BackendContract):
-    """All but stored objects and workflows."""
+    """All, with runs that are submitted beside it."""
 
     @pytest.fixture
     def backend(self, make_backend: Make, sqlite_url: str) -> Iterator[Backend]:
@@ -87,11 +87,3 @@ class TestOverTheApi(BackendContract):
             client.runs = SubmittingRuns(client.runs, behind.in_workspace("default"))  # type: ignore[assignment]
             yield client
             client.close()
-
-    test_objects_are_created_changed_and_removed = None  # type: ignore[assignment]
-    test_namespaces_have_objects_of_their_own = None  # type: ignore[assignment]
-    test_a_submitted_workflow_can_be_read_and_found = None  # type: ignore[assignment]
-    test_pages_of_workflows_hold_each_once = None  # type: ignore[assignment]
-    test_what_is_not_valid_is_not_stored = None  # type: ignore[assignment]
-    test_a_workflow_takes_what_it_refers_to_with_it = None  # type: ignore[assignment]
-    test_names_of_workflows_are_unique_in_a_namespace = None  # type: ignore[assignment]

@@ -95,7 +95,7 @@ def test_values_of_wrong_types_are_the_clients_mistakes(client: httpx2.Client, w
     assert [one for one in answers if one[0] not in (200, 400, 404)] == []
 
 
-@pytest.mark.parametrize("path", ["event-sources/a", "sensors/a/b", "stream/events/a", "events/a/b"])
+@pytest.mark.parametrize("path", ["event-sources/a/b", "sensors/a/b", "stream/events/a", "events/a/b"])
 def test_what_is_not_there_says_so(client: httpx2.Client, path: str) -> None:
     answer = client.get(f"{API}/{path}")
     assert (answer.status_code, answer.json()["code"]) == (501, 12)

@@ -9,15 +9,16 @@ from tiphys.client.artifacts import ClientArtifacts
 from tiphys.client.connection import Connection
 from tiphys.client.labels import ClientLabels
 from tiphys.client.models import ClientModels
+from tiphys.client.objects import ClientObjects
 from tiphys.client.place import Place
 from tiphys.client.runs import ClientRuns
 from tiphys.client.stacks import ClientStacks
 from tiphys.client.steps import Workshop
+from tiphys.client.workflows import ClientWorkflows
 from tiphys.errors import StackError, UnimplementedError
 from tiphys.ports.backend import Backend
 from tiphys.ports.events import Events
 from tiphys.ports.wire import PAGE, read, write_filter
-from tiphys.ports.workflows import Objects, Workflows
 from tiphys.records.base import DEFAULT_WORKSPACE, Query, R
 from tiphys.records.stacks import ComponentType
 
@@ -45,20 +46,8 @@ class ClientBackend(Backend):
         self.models = ClientModels(self._place)
         self.labels = ClientLabels(self._place)
         self.stacks = ClientStacks(self._place, workshop)
-
-    @property
-    def objects(self) -> Objects:  # type: ignore[override]  # a port's attribute that is refused
-        """Refused: a server's objects are asked for by Argo's API."""
-        raise UnimplementedError(
-            "Stored objects of a server cannot be asked for by this command.", hint="Use Argo's API, by Hera or argo."
-        )
-
-    @property
-    def workflows(self) -> Workflows:  # type: ignore[override]  # a port's attribute that is refused
-        """Refused: a server's workflows are asked for by Argo's API."""
-        raise UnimplementedError(
-            "Workflows of a server cannot be asked for by this command.", hint="Use Argo's API, by Hera or argo."
-        )
+        self.objects = ClientObjects(connection, namespace=workspace)
+        self.workflows = ClientWorkflows(connection, namespace=workspace)
 
     @property
     def events(self) -> Events:  # type: ignore[override]  # a port's attribute that is refused

@@ -31,7 +31,7 @@ from tiphys.errors import (
     UpgradeError,
     UsageError,
 )
-from tiphys.ports.wire import REQUEST_HEADER, VERSION, VERSION_HEADER, dump
+from tiphys.ports.wire import ERROR_DOMAIN, REQUEST_HEADER, VERSION, VERSION_HEADER, dump
 
 #: Seconds: to be let in, and between two bytes of an answer.
 _CONNECT, _READ = 5.0, 60.0
@@ -70,7 +70,9 @@ class Connection:
     Args:
         url: Where it is: `https://host:port`.
         api_key: Sent with each request; empty for a server that asks nobody.
+        authorization: The whole `Authorization` header, of a server that takes others than API keys.
         authority: File with the certificates that are trusted; empty for the system's.
+        verified: Whether the server's certificate is looked at.
         patience: Seconds that a server is waited for that was reached before. One that never was fails at once.
         tell: Called with a line when the waiting begins and when it ends.
     """
@@ -80,7 +82,9 @@ class Connection:
         url: str,
         *,
         api_key: str = "",
+        authorization: str = "",
         authority: str = "",
+        verified: bool = True,
         patience: float = 0.0,
         tell: Callable[[str], None] = lambda _line: None,
     ) -> None:
@@ -91,12 +95,12 @@ class Connection:
         self._away = False
         self._reached = False
         headers = {VERSION_HEADER: VERSION}
-        if api_key:
-            headers["Authorization"] = f"Bearer {api_key}"
+        if authorization or api_key:
+            headers["Authorization"] = authorization or f"Bearer {api_key}"
         self._client = httpx2.Client(
             base_url=self.url,
             headers=headers,
-            verify=ssl.create_default_context(cafile=authority) if authority else True,
+            verify=ssl.create_default_context(cafile=authority) if authority and verified else verified,
             timeout=httpx2.Timeout(_READ, connect=_CONNECT),
         )
 
@@ -227,6 +231,12 @@ def error_in(response: httpx2.Response) -> TiphysError:
 
 
 def error_of(body: Mapping[str, Any], *, status: int = 500) -> TiphysError:
-    """The error that the server described."""
-    kind = _CLASSES.get(str(body.get("code"))) or _BY_STATUS.get(status, TiphysError)
-    return kind(str(body["message"]), hint=body.get("hint"))
+    """The error that the server described, in our API or in Argo's."""
+    code, message, hint = body.get("code"), str(body["message"]), body.get("hint")
+    for detail in body.get("details") or ():
+        # Argo's API has numbers for codes; ours, and the hint, stand beside.
+        if isinstance(detail, Mapping) and detail.get("domain") == ERROR_DOMAIN:
+            code, hint = detail.get("reason"), (detail.get("metadata") or {}).get("hint")
+            message = message.removesuffix(f" {hint}")
+    kind = _CLASSES.get(str(code)) or _BY_STATUS.get(status, TiphysError)
+    return kind(message, hint=hint)

@@ -38,6 +38,8 @@ VERSION_HEADER = "Tiphys-Version"
 VERSION = f"{__version__}; api={API_MAJOR}"
 #: Header that names a request; a server that has it done already does not do it again.
 REQUEST_HEADER = "Tiphys-Request"
+#: Whose codes the details of an error of Argo's API name (`domain` of a google.rpc.ErrorInfo).
+ERROR_DOMAIN = "tiphys"
 #: Records that one page holds at most.
 PAGE = 1000
 

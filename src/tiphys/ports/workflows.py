@@ -71,7 +71,7 @@ class Objects(ABC):
 
     @abstractmethod
     def claim_folder(self, namespace: str, name: str) -> Path | None:
-        """Where a volume claim's data is; None if there is no such claim."""
+        """Where a volume claim's data is; None if there is no such claim, or it is on a server's machine."""
 
     @abstractmethod
     def config_map(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
@@ -97,6 +97,8 @@ class SubmitOptions:
     service_account: str = ""
     pod_priority_class: str = ""
     priority: int | None = None
+    #: What the workflow is said to belong to, as Kubernetes writes it.
+    owner_reference: Mapping[str, Any] | None = None
     #: "sandbox", "process" or "container"; None for the default.
     runner: str | None = None
     #: Refuse unknown fields.
@@ -126,6 +128,10 @@ class WorkflowFilter:
     fields: str = ""
     created_after: datetime | None = None
     finished_before: datetime | None = None
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+    #: Whether pages tell how many follow them.
+    counted: bool = False
     all_namespaces: bool = False
     #: Of all namespaces these alone; None for no such limit.
     among: tuple[str, ...] | None = None
@@ -140,6 +146,8 @@ class WorkflowPage:
     items: list[WorkflowSummary]
     #: What `after` of the next page is; empty if this is the last one.
     next: str = ""
+    #: How many follow, if the filter wants them counted.
+    remaining: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +155,9 @@ class ManifestPage:
     """Some workflows of a list with specification and status, newest first."""
 
     items: list[Manifest]
-    #: As `WorkflowPage.next`.
+    #: As `WorkflowPage.next`, and `WorkflowPage.remaining`.
     next: str = ""
+    remaining: int | None = None
 
 
 class ChangeType(StrEnum):

@@ -13,6 +13,8 @@ from tiphys.records.base import DEFAULT_WORKSPACE, Record
 RUNNER_ANNOTATION = "tiphys.dev/runner"
 #: Phases of workflows that have not ended.
 UNFINISHED = ("Pending", "Running")
+#: The runners that carry pods out, of which a submission may choose one.
+POD_RUNNERS = ("sandbox", "process", "container")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

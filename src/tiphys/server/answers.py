@@ -1,10 +1,12 @@
 """Answers of the server; the one place where errors become statuses.
 
-Bodies of errors are those of grpc-gateway, `{"code": …, "message": …}` with gRPC's codes, and so are the statuses.
+Bodies of errors are those of grpc-gateway, `{"code": …, "message": …, "details": …}` with gRPC's codes, and so are the
+statuses. The details name our own code and hint, in the form that Google's APIs have for it (google.rpc.ErrorInfo).
 """
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -20,6 +22,7 @@ from tiphys.errors import (
     TooManyAttemptsError,
     UnauthenticatedError,
 )
+from tiphys.ports.wire import ERROR_DOMAIN
 from tiphys.services.attempts import WINDOW
 
 INVALID, NOT_FOUND, EXISTS, DENIED, EXHAUSTED, ABORTED = 3, 5, 6, 7, 8, 10
@@ -73,7 +76,27 @@ def code_of(error: TiphysError) -> int:
 
 def error_body(error: TiphysError) -> dict[str, Any]:
     """What a client is told of an error."""
-    return {"code": code_of(error), "message": f"{error.message} {error.hint}" if error.hint else error.message}
+    detail = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": error.code,
+        "domain": ERROR_DOMAIN,
+        "metadata": {"hint": error.hint} if error.hint else {},
+    }
+    message = f"{error.message} {error.hint}" if error.hint else error.message
+    return {"code": code_of(error), "message": message, "details": [detail]}
+
+
+def stream_error(error: TiphysError) -> dict[str, Any]:
+    """What the last frame of a stream tells of the error that ends it (grpc-gateway 1.16, runtime/handler.go)."""
+    body = error_body(error)
+    status = _STATUS[body["code"]]
+    return {
+        "grpc_code": body["code"],
+        "http_code": status,
+        "message": body["message"],
+        "http_status": HTTPStatus(status).phrase,
+        "details": body["details"],
+    }
 
 
 def refusal(code: int, message: str, *, status: int | None = None) -> Response:

@@ -14,6 +14,7 @@ from tiphys.ports.wire import API
 from tiphys.server import operations
 from tiphys.server.answers import answer_defect, answer_error, answer_http_error
 from tiphys.server.api.app import make_api
+from tiphys.server.api.repeats import Repeats
 from tiphys.server.api.versions import answer_other_major
 from tiphys.server.argo.routes import routes
 from tiphys.server.auth.authentication import Authentication
@@ -50,7 +51,7 @@ def make_app(
     app = Starlette(
         routes=[
             *operations.routes(),
-            Mount(API, make_api(backend, ending=ending)),
+            Mount(API, make_api(backend, runner=runner, ending=ending)),
             Route("/api/tiphys/v{major:int}/{rest:path}", answer_other_major, methods=_VERBS),
             *routes(),
         ],
@@ -58,6 +59,7 @@ def make_app(
             *operations.around(measured, limits, strict_transport=strict_transport),
             Middleware(Guard, hosts=hosts),
             Middleware(Authentication, access=lambda: backend.access, demanded=authenticates),
+            Middleware(Repeats),
         ],
         exception_handlers={
             TiphysError: answer_error,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from tiphys.errors import UsageError
 
 #: As Go's ParseBool takes them, in any case: Hera sends `True`.
 _BOOLEANS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False, "": False}
+#: How Go prints large floats.
+_GO_FLOAT = re.compile(r"[0-9](\.[0-9]+)?e\+[0-9]{2}")
 
 
 class Parameters:
@@ -39,9 +43,14 @@ class Parameters:
             UsageError: it is none.
         """
         text = self.text(name)
-        if text and not (text.isascii() and text.isdigit()):
-            raise UsageError(f"'{text}' is not a number for {name}.")
-        return int(text) if text else None
+        if not text:
+            return None
+        if text.isascii() and text.isdigit():
+            return int(text)
+        # Argo's own client writes numbers from a million on as 1e+06.
+        if _GO_FLOAT.fullmatch(text):
+            return int(Decimal(text))
+        raise UsageError(f"'{text}' is not a number for {name}.")
 
     def moment(self, name: str) -> datetime | None:
         """A time; None if it is not given.

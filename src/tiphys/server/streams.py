@@ -16,8 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from tiphys.errors import TiphysError
-from tiphys.server.answers import error_body
+from tiphys.errors import StoreError, TiphysError
+from tiphys.server.answers import stream_error
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ async def stream(
     looks: Callable[[], Iterator[list[T]]],
     show: Callable[[T], Any],
     mask: Callable[[Any], Any] = lambda frame: frame,
-    fail: Callable[[TiphysError], Any] = error_body,
+    fail: Callable[[TiphysError], Any] = stream_error,
 ) -> Response:
     """What is found look by look, until there is nothing to look for any more, or the server or the client ends.
 
@@ -72,6 +72,9 @@ async def stream(
                 return
             if not found and found is not None:
                 await asyncio.sleep(PAUSE)
+        if found is not None:
+            # A client that follows is to know that this is not the end of what it follows.
+            yield frame({"error": fail(StoreError("The server ends; ask again when it is back."))})
 
     return StreamingResponse(
         frames(),

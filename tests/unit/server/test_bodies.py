@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tiphys.errors import SpecError, UnimplementedError, UsageError
+from tiphys.errors import SpecError, UsageError
 from tiphys.server.argo.bodies import (
     config_map_of,
     is_dry_run,
@@ -37,13 +37,13 @@ def test_fields_of_the_wrong_type_are_named() -> None:
 
 def test_a_submission_from_a_stored_object() -> None:
     given = {"parameters": ["a=b=c"], "labels": "x=1,y=2", "entryPoint": "main", "priority": 3, "serverDryRun": True}
-    options = submit_options({"submitOptions": given}, "process")
+    options = submit_options({"submitOptions": given})
     assert (options.parameters, options.labels) == ({"a": "b=c"}, {"x": "1", "y": "2"})
-    assert (options.entrypoint, options.priority, options.dry_run, options.runner) == ("main", 3, True, "process")
-    with pytest.raises(UnimplementedError, match="ownerReference"):
-        submit_options({"submitOptions": {"ownerReference": {"name": "x"}}}, None)
+    assert (options.entrypoint, options.priority, options.dry_run) == ("main", 3, True)
+    owner = {"apiVersion": "v1", "kind": "Job", "name": "x", "uid": "u"}
+    assert submit_options({"submitOptions": {"ownerReference": owner}}).owner_reference == owner
     with pytest.raises(UsageError, match="NAME=VALUE"):
-        submit_options({"submitOptions": {"parameters": ["a"]}}, None)
+        submit_options({"submitOptions": {"parameters": ["a"]}})
 
 
 def test_a_dry_run_is_asked_for_in_two_ways() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
@@ -58,7 +59,10 @@ def test_what_goes_wrong_later_is_the_last_frame() -> None:
         yield [1]
         raise StoreError("The database is gone.")
 
-    assert sent(looks).splitlines()[1:] == ['{"error":{"code":14,"message":"The database is gone."}}']
+    error = json.loads(sent(looks).splitlines()[1])["error"]
+    told = ("grpc_code", "http_code", "http_status", "message")
+    assert [error[key] for key in told] == [14, 503, "Service Unavailable", "The database is gone."]
+    assert error["details"][0]["reason"] == "store"
 
 
 def test_it_ends_with_the_server() -> None:
@@ -68,4 +72,5 @@ def test_it_ends_with_the_server() -> None:
         while True:
             yield [1]
 
-    assert sent(looks, ending=lambda: next(answers)) == '{"result":{"n":1}}\n'
+    first, last = map(json.loads, sent(looks, ending=lambda: next(answers)).splitlines())
+    assert (first, last["error"]["grpc_code"]) == ({"result": {"n": 1}}, 14)

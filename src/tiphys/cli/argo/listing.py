@@ -102,7 +102,7 @@ def print_list(
         return
     whole: dict[str, Manifest] | None = None
     if output is not None:
-        whole = {row.id: service.get(row.name, uid=row.id, archive=True) for row in rows}
+        whole = {row.id: service.in_namespace(row.workspace).get(row.name, uid=row.id, archive=True) for row in rows}
     if output in ("json", "yaml"):
         items = list((whole or {}).values())
         click.echo(json.dumps(items, indent=2, ensure_ascii=False) if output == "json" else dump(items))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from tiphys.cli.lazy import Command, HintingGroup
 from tiphys.cli.session import backend
+from tiphys.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from tiphys.ports.workflows import Objects, Workflows
@@ -18,6 +20,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: Environment variable that names the namespace, as Argo's.
 NAMESPACE = "ARGO_NAMESPACE"
+#: Environment variable that names a server, as Argo's: `host:port`.
+SERVER = "ARGO_SERVER"
+_SERVER_KEY = "tiphys.cli.argo.server"
 _KEY = "tiphys.cli.argo.namespace"
 
 
@@ -67,11 +72,50 @@ def namespace() -> str:
 
 def workflows() -> Workflows:
     """Workflows of the namespace that was asked for."""
-    service, wanted = backend().workflows, namespace()
+    server, wanted = _argo_server(), namespace()
+    service: Workflows = server.workflows if server else backend().workflows
     return service.in_namespace(wanted) if wanted else service
 
 
 def objects() -> Objects:
     """Objects of the namespace that was asked for."""
-    service, wanted = backend().objects, namespace()
+    server, wanted = _argo_server(), namespace()
+    service: Objects = server.objects if server else backend().objects
     return service.in_namespace(wanted) if wanted else service
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """What the server offers that Argo's own variables name."""
+
+    workflows: Workflows
+    objects: Objects
+
+
+def _argo_server() -> _Server | None:
+    """The server that Argo's variables name, if nothing of ours names a server or a database."""
+    context = click.get_current_context()
+    if context.find_root().obj is not None or not os.environ.get(SERVER) or os.environ.get("TIPHYS_DB_URL"):
+        return None
+    if _SERVER_KEY not in context.meta:
+        from tiphys.bootstrap import read_settings
+
+        context.meta[_SERVER_KEY] = None if read_settings().server else _connected()
+    found: _Server | None = context.meta[_SERVER_KEY]
+    return found
+
+
+def _connected() -> _Server:
+    from tiphys.records.base import DEFAULT_WORKSPACE
+
+    try:
+        from tiphys.client.argo_environment import connection_from
+        from tiphys.client.objects import ClientObjects
+        from tiphys.client.workflows import ClientWorkflows
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("client", error.name or "") from error
+    connection = connection_from(os.environ, lambda line: click.echo(line, err=True))
+    click.get_current_context().find_root().call_on_close(connection.close)
+    return _Server(
+        ClientWorkflows(connection, namespace=DEFAULT_WORKSPACE), ClientObjects(connection, namespace=DEFAULT_WORKSPACE)
+    )

@@ -11,9 +11,20 @@ from starlette.middleware import Middleware
 
 from tiphys._version import __version__
 from tiphys.errors import TiphysError
-from tiphys.server.api import about, artifact_data, artifacts, labels, models, records, runs, stacks, work
+from tiphys.server.api import (
+    about,
+    artifact_data,
+    artifacts,
+    labels,
+    models,
+    objects,
+    records,
+    runs,
+    stacks,
+    work,
+    workflows,
+)
 from tiphys.server.api.answers import answer_defect, answer_error, answer_http_error, answer_invalid
-from tiphys.server.api.repeats import Repeats
 from tiphys.server.api.versions import Versions
 from tiphys.services.backend import LocalBackend
 
@@ -28,17 +39,25 @@ ROUTERS: Sequence[APIRouter] = (
     models.router,
     labels.router,
     stacks.router,
+    workflows.router,
+    objects.router,
+    objects.shared,
     *records.routers(),
 )
 
 
 def make_api(
-    backend: LocalBackend, *, ending: Callable[[], bool] = lambda: False, authentication: bool = False
+    backend: LocalBackend,
+    *,
+    runner: str | None = None,
+    ending: Callable[[], bool] = lambda: False,
+    authentication: bool = False,
 ) -> FastAPI:
     """Our API, to be mounted under its path.
 
     Args:
         backend: The services of all workspaces.
+        runner: What carries submitted workflows out; None for the default.
         ending: Tells whether answers without end should end.
         authentication: Whether clients must say who they are; they are told so.
     """
@@ -47,7 +66,7 @@ def make_api(
         version=__version__,
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(Versions), Middleware(Repeats)],
+        middleware=[Middleware(Versions)],
         exception_handlers={
             TiphysError: answer_error,
             RequestValidationError: answer_invalid,
@@ -58,5 +77,6 @@ def make_api(
     )
     for router in ROUTERS:
         api.include_router(router)
-    api.state.backend, api.state.ending, api.state.authentication = backend, ending, authentication
+    api.state.backend, api.state.runner = backend, runner
+    api.state.ending, api.state.authentication = ending, authentication
     return api

@@ -29,6 +29,16 @@ def user(call: Call) -> dict[str, Any]:
     return found
 
 
+def track(_call: Call) -> dict[str, Any]:
+    """POST /tracking/event: nothing is collected."""
+    return {}
+
+
+def nothing(_call: Call) -> dict[str, Any]:
+    """GET of a list of Argo Events' objects: there are none, as nothing here carries them out."""
+    return {"metadata": {}, "items": []}
+
+
 def version(_call: Call) -> dict[str, Any]:
     """GET /version: the release of Argo whose behaviour is followed, and ours as its build."""
     return {

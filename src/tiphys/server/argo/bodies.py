@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tiphys.errors import SpecError, UnimplementedError, UsageError
+from tiphys.errors import SpecError, UsageError
 from tiphys.ports.workflows import Manifest, SubmitOptions
 from tiphys.services.workflows.options import labels_of, pairs_of
 from tiphys.spec.problems import Severity
@@ -50,19 +50,18 @@ def is_dry_run(body: Mapping[str, Any]) -> bool:
     return bool(body.get("serverDryRun") or _object(body, "createOptions").get("dryRun"))
 
 
-def submit_options(body: Mapping[str, Any], runner: str | None) -> SubmitOptions:
+def is_strict(body: Mapping[str, Any]) -> bool:
+    """Whether fields that do not exist are to be refused (Kubernetes' name for it)."""
+    return _object(body, "createOptions").get("fieldValidation") == "Strict"
+
+
+def submit_options(body: Mapping[str, Any]) -> SubmitOptions:
     """What a submission from a stored object changes.
 
     Raises:
         UsageError: an option has another form.
-        UnimplementedError: an option is not known here.
     """
     given = _object(body, "submitOptions")
-    priority = given.get("priority")
-    if priority is not None and not isinstance(priority, int):
-        raise UsageError(f"'priority' must be a number, not {priority!r}.")
-    if given.get("ownerReference"):
-        raise UnimplementedError("submitOptions.ownerReference is not supported: owners of workflows are schedules.")
     return SubmitOptions(
         name=text_in(given, "name"),
         generate_name=text_in(given, "generateName"),
@@ -73,11 +72,23 @@ def submit_options(body: Mapping[str, Any], runner: str | None) -> SubmitOptions
         annotations=labels_of(text_in(given, "annotations")),
         service_account=text_in(given, "serviceAccount"),
         pod_priority_class=text_in(given, "podPriorityClassName"),
-        priority=priority,
+        priority=priority_in(given),
+        owner_reference=_object(given, "ownerReference") or None,
         dry_run=bool(given.get("dryRun") or given.get("serverDryRun")),
-        runner=runner,
         strict=False,
     )
+
+
+def priority_in(body: Mapping[str, Any]) -> int | None:
+    """A workflow's priority; None if it is not given.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    found = body.get("priority")
+    if found is not None and (not isinstance(found, int) or isinstance(found, bool)):
+        raise UsageError(f"'priority' must be a number, not {found!r}.")
+    return found
 
 
 def parameters_in(body: Mapping[str, Any]) -> dict[str, str]:

@@ -12,6 +12,9 @@ from tiphys.lang.selectors import parse_field_selector
 from tiphys.ports.workflows import LogQuery, WorkflowFilter
 from tiphys.server.parameters import Parameters
 
+#: Requirements of field selectors that are Argo's own (as Argo 4.1, server/utils/list_options.go).
+_SPECIAL = ("spec.startedAt>", "spec.startedAt<", "ext.showRemainingItemCount=")
+
 
 def version_of(moment: datetime) -> str:
     """A list's `resourceVersion`: when it was read, in milliseconds."""
@@ -41,7 +44,8 @@ def workflow_filter(
         UsageError: a parameter, or a selector, cannot be read.
     """
     name, others = "", []
-    for one in parse_field_selector(parameters.text("listOptions.fieldSelector")).requirements:
+    fields, special = _special(parameters.text("listOptions.fieldSelector"))
+    for one in parse_field_selector(fields).requirements:
         if one.key == "metadata.name" and one.operator == "=":
             name = one.values[0]
         else:
@@ -57,10 +61,25 @@ def workflow_filter(
         fields=",".join(map(str, others)),
         created_after=parameters.moment("createdAfter"),
         finished_before=parameters.moment("finishedBefore"),
+        started_after=special.moment("spec.startedAt>"),
+        started_before=special.moment("spec.startedAt<"),
+        counted=special.truth("ext.showRemainingItemCount="),
         all_namespaces=not namespace,
         among=None if visible is None else tuple(sorted(visible)),
         archive=archive,
     )
+
+
+def _special(selector: str) -> tuple[str, Parameters]:
+    """A field selector without what only Argo knows in it, and that by its beginnings."""
+    plain, special = [], {}
+    for one in selector.split(","):
+        beginning = next((each for each in _SPECIAL if one.startswith(each)), None)
+        if beginning is None:
+            plain.append(one)
+        else:
+            special[beginning] = one.removeprefix(beginning)
+    return ",".join(plain), Parameters(special)
 
 
 def log_query(parameters: Parameters, pod: str, now: datetime) -> LogQuery:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from tiphys.errors import UnimplementedError
 from tiphys.records.objects import ObjectKind
-from tiphys.server.argo import about, archive, artifacts, events, limits, workflows
+from tiphys.server.argo import about, archive, artifacts, events, limits, uploads, workflows
 from tiphys.server.argo.stored import Stored
 from tiphys.server.auth.permissions import Action, Permission, needs
 from tiphys.server.call import Call, Endpoint, Handler, endpoint
@@ -23,7 +23,7 @@ _SCHEDULES = Stored(ObjectKind.CRON_WORKFLOW, "cronWorkflow")
 _BINDINGS = Stored(ObjectKind.WORKFLOW_EVENT_BINDING, "workflowEventBinding")
 
 #: What Argo has and this server does not.
-_MISSING = ("event-sources", "sensors", "stream", "tracking")
+_MISSING = ("event-sources", "sensors", "stream")
 #: What all workspaces share: only an administrator changes it.
 _OF_THE_SERVER = ("cluster-templates", "server")
 _VERBS = ["GET", "POST", "PUT", "DELETE"]
@@ -162,12 +162,17 @@ def _other_routes() -> list[Route]:
         _route("GET", f"{_API}/info", about.info, "server"),
         _route("GET", f"{_API}/userinfo", about.user, "server"),
         _route("GET", f"{_API}/version", about.version, "server"),
+        _route("POST", f"{_API}/tracking/event", about.track, "server", Action.READ),
+        *(
+            _route("GET", f"{_API}/{kind}/{{namespace}}", about.nothing, "events")
+            for kind in ("event-sources", "sensors")
+        ),
         *(
             _route(verb, f"{_API}/{name}/{{rest:path}}", _unimplemented(name), "server")
             for name in _MISSING
             for verb in _VERBS
         ),
-        _route("POST", "/upload-artifacts/{rest:path}", _unimplemented("upload-artifacts"), "artifacts"),
+        _raw("POST", "/upload-artifacts/{namespace}/{template}/{artifact}", uploads.upload, "artifacts"),
     ]
 
 

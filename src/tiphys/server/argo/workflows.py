@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tiphys._util.times import utc_now
-from tiphys.errors import SpecError
-from tiphys.ports.workflows import LogEntry, Manifest, SubmitOptions, WorkflowChange
-from tiphys.server.argo.bodies import is_dry_run, manifest_in, outputs_in, parameters_in, submit_options, text_in
+from tiphys.errors import SpecError, UsageError
+from tiphys.ports.workflows import LogEntry, Manifest, SubmitOptions, WorkflowChange, WorkflowFilter
+from tiphys.records.workflows import POD_RUNNERS, RUNNER_ANNOTATION
+from tiphys.server.argo.bodies import (
+    is_dry_run,
+    is_strict,
+    manifest_in,
+    outputs_in,
+    parameters_in,
+    priority_in,
+    submit_options,
+    text_in,
+)
 from tiphys.server.argo.queries import log_query, mask_of, moment_of, needs_nodes, version_of, workflow_filter
 from tiphys.server.auth.permissions import Permission
 from tiphys.server.call import Call, call_of
@@ -22,14 +36,40 @@ from tiphys.spec.reading import read_document
 def create(call: Call) -> Manifest:
     """POST /workflows/{namespace}."""
     manifest = manifest_in(call.body, "workflow", "Workflow", namespace=call.namespace)
-    options = SubmitOptions(runner=call.runner, strict=False, dry_run=is_dry_run(call.body))
+    options = SubmitOptions(
+        runner=chosen_runner(call.runner, manifest["metadata"].get("annotations")),
+        strict=is_strict(call.body),
+        dry_run=is_dry_run(call.body),
+    )
     return call.workflows.submit(manifest, options)
 
 
 def submit(call: Call) -> Manifest:
     """POST /workflows/{namespace}/submit."""
     kind, name = text_in(call.body, "resourceKind"), text_in(call.body, "resourceName")
-    return call.workflows.submit_from(kind, name, submit_options(call.body, call.runner))
+    options = submit_options(call.body)
+    return call.workflows.submit_from(
+        kind, name, replace(options, runner=chosen_runner(call.runner, options.annotations))
+    )
+
+
+def chosen_runner(own: str | None, annotations: Mapping[str, str] | None) -> str | None:
+    """What is to carry a submitted workflow out: what its annotation names, if the server leaves the choice.
+
+    Args:
+        own: The runner that the server was started with; None if it leaves the choice.
+        annotations: Those of the workflow.
+
+    Raises:
+        UsageError: the server was started with another runner.
+    """
+    wanted = (annotations or {}).get(RUNNER_ANNOTATION)
+    # A pipeline's manifest has the annotation, too, with a runner that carries no pods out.
+    if wanted not in POD_RUNNERS or wanted == own:
+        return own
+    if own is not None:
+        raise UsageError(f"This server carries pods out with '{own}', and not with '{wanted}'.")
+    return wanted
 
 
 def lint(call: Call) -> Manifest:
@@ -68,29 +108,38 @@ def page(call: Call, namespace: str, *, archive: bool = False) -> dict[str, Any]
         limit=call.query.number("listOptions.limit") or 0,
         after=call.query.text("listOptions.continue"),
     )
-    metadata = {"resourceVersion": version}
+    metadata: dict[str, Any] = {"resourceVersion": version}
     if found.next:
         metadata["continue"] = found.next
-    answer = {"metadata": metadata, "items": found.items}
+    if found.remaining is not None:
+        metadata["remainingItemCount"] = found.remaining
+    answer = {"metadata": metadata, "items": [versioned(one, version) for one in found.items]}
     shown: dict[str, Any] = mask_of(fields)(answer)
     return shown
 
 
+def versioned(manifest: Manifest, version: str) -> Manifest:
+    """A workflow with a version from which a watcher may go on: its end, or else when it was read."""
+    ended = (manifest.get("status") or {}).get("finishedAt")
+    manifest["metadata"]["resourceVersion"] = version_of(datetime.fromisoformat(ended)) if ended else version
+    return manifest
+
+
 def get(call: Call) -> Manifest:
     """GET /workflows/{namespace}/{name}; one that only the archive has is found by its uid."""
-    uid = call.uid_here(call.query.text("uid"))
-    found = call.workflows.get(call.path["name"], uid=uid, archive=bool(uid))
+    uid, version = call.uid_here(call.query.text("uid")), version_of(utc_now())
+    found = versioned(call.workflows.get(call.path["name"], uid=uid, archive=bool(uid)), version)
     shown: Manifest = mask_of(call.query.text("fields"))(found)
     return shown
 
 
 def delete(call: Call) -> dict[str, Any]:
     """DELETE /workflows/{namespace}/{name}."""
-    name = call.path["name"]
+    name, uid = call.path["name"], call.query.text("deleteOptions.preconditions.uid")
     if call.query.text("deleteOptions.dryRun"):
-        call.workflows.get(name)
+        call.workflows.get(name, uid=uid)
     else:
-        call.workflows.delete(name, force=call.query.truth("force"))
+        call.workflows.delete(name, uid=uid, force=call.query.truth("force"))
     return {}
 
 
@@ -145,6 +194,7 @@ def resubmit(call: Call) -> Manifest:
         uid=call.path.get("uid", ""),
         memoized=bool(call.body.get("memoized")),
         parameters=parameters_in(call.body),
+        priority=priority_in(call.body),
     )
 
 
@@ -155,13 +205,21 @@ def _selector(call: Call) -> str:
 async def events(request: Request, needs: Permission) -> Response:
     """GET /workflow-events/{namespace}."""
     call = await call_of(request, needs)
-    wanted, since = workflow_filter(call.query, call.namespace, visible=call.visible), moment_of(call.query)
+    wanted, since = await run_in_threadpool(_watched, call), moment_of(call.query)
 
     def show(change: WorkflowChange) -> dict[str, Any]:
-        return {"type": change.type.value, "object": change.object}
+        return {"type": change.type.value, "object": versioned(change.object, version_of(utc_now()))}
 
     mask = mask_of(call.query.text("fields"))
     return await stream(request, lambda: call.workflows.changes(wanted, since=since), show, mask)
+
+
+def _watched(call: Call) -> WorkflowFilter:
+    """Which workflows are watched: one that is named is there, and `@latest` stands for one."""
+    wanted = workflow_filter(call.query, call.namespace, visible=call.visible)
+    if not wanted.names or not call.namespace:
+        return wanted
+    return replace(wanted, names=tuple(call.workflows.get(name)["metadata"]["name"] for name in wanted.names))
 
 
 async def logs(request: Request, needs: Permission) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tiphys.errors import UsageError
 from tiphys.lang.selectors import Requirement, parse_field_selector, parse_selector
@@ -53,10 +53,20 @@ def find_workflows(reader: Reader, wanted: WorkflowFilter, namespace: str, *, li
         rows = reader.find(Query(WorkflowSummary, (*conditions, *later), limit=chunk))
         found += (row for row in rows if all(requirement.holds(row.labels.get) for requirement in left))
         if limit and len(found) > limit:
-            return WorkflowPage(items=found[:limit], next=found[limit - 1].id)
+            last = found[limit - 1].id
+            remaining = _following(reader, conditions, left, last) if wanted.counted else None
+            return WorkflowPage(items=found[:limit], next=last, remaining=remaining)
         if chunk is None or len(rows) < chunk:
-            return WorkflowPage(items=found)
+            return WorkflowPage(items=found, remaining=0 if wanted.counted else None)
         after = rows[-1].id
+
+
+def _following(reader: Reader, conditions: list[Where], left: Sequence[Requirement], after: str) -> int:
+    """How many workflows come after one."""
+    query = Query(WorkflowSummary, (*conditions, Where("id", after, "lt")))
+    if not left:
+        return reader.count(query)
+    return sum(all(requirement.holds(row.labels.get) for requirement in left) for row in reader.find(query))
 
 
 def matcher(wanted: WorkflowFilter, namespace: str) -> Callable[[WorkflowSummary], bool]:
@@ -170,4 +180,8 @@ def _conditions(wanted: WorkflowFilter, namespace: str) -> list[Where]:
         conditions.append(Where("created_at", wanted.created_after, "ge"))
     if wanted.finished_before is not None:
         conditions.append(Where("finished_at", wanted.finished_before, "lt"))
+    if wanted.started_after is not None:
+        conditions.append(Where("started_at", wanted.started_after, "gt"))
+    if wanted.started_before is not None:
+        conditions.append(Where("started_at", wanted.started_before, "lt"))
     return conditions

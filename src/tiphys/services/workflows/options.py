@@ -17,7 +17,7 @@ def apply_options(manifest: Mapping[str, Any], options: SubmitOptions) -> Manife
     """A copy of a workflow with the options applied.
 
     Raises:
-        UsageError: an artifact that is to come from elsewhere is not an argument with a location.
+        UsageError: an artifact that is to come from elsewhere is not an argument.
     """
     workflow = deepcopy(dict(manifest))
     spec = workflow.setdefault("spec", {})
@@ -34,6 +34,8 @@ def apply_options(manifest: Mapping[str, Any], options: SubmitOptions) -> Manife
     for field, texts in (("labels", options.labels), ("annotations", options.annotations)):
         if texts:
             metadata[field] = {**(metadata.get(field) or {}), **texts}
+    if options.owner_reference:
+        metadata["ownerReferences"] = [*(metadata.get("ownerReferences") or ()), dict(options.owner_reference)]
     if options.generate_name:
         metadata["generateName"] = options.generate_name
     if options.name:
@@ -60,10 +62,13 @@ def _override_artifacts(spec: dict[str, Any], keys: Mapping[str, str]) -> None:
         if artifact is None:
             known = ", ".join(map(str, artifacts)) or "none"
             raise UsageError(f"The workflow has no artifact argument '{name}'.", hint=f"It has: {known}.")
-        place = next((place for place in _KEYS if artifact.get(place) is not None), None)
-        if place is None:
-            raise UsageError(f"The artifact argument '{name}' has no location whose key could be changed.")
-        artifact[place][_KEYS[place]] = key
+        artifact |= with_key(artifact, key)
+
+
+def with_key(artifact: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """An artifact at another key of the place where it is; one without a place is in the default repository."""
+    place = next((place for place in _KEYS if artifact.get(place) is not None), "s3")
+    return {**artifact, place: {**(artifact.get(place) or {}), _KEYS[place]: key}}
 
 
 def pairs_of(texts: Iterable[str], what: str) -> dict[str, str]:

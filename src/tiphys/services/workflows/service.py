@@ -129,10 +129,11 @@ class WorkflowService(Workflows):
 
     def submit_from(self, kind: str, name: str, options: SubmitOptions | None = None) -> Manifest:
         """Submit a stored template or schedule."""
-        stored_kind = kind_named(kind)
+        stored_kind, options = kind_named(kind), options or SubmitOptions()
+        changed = options.artifacts.keys()
         return self._submit(
-            lambda reader: [workflow_from(reader, stored_kind, self._namespace, name, utc_now())],
-            options or SubmitOptions(),
+            lambda reader: [workflow_from(reader, stored_kind, self._namespace, name, utc_now(), artifacts=changed)],
+            options,
         )[0]
 
     def _submit(self, make: Callable[[Reader], Sequence[Mapping[str, Any]]], options: SubmitOptions) -> list[Manifest]:
@@ -218,7 +219,7 @@ class WorkflowService(Workflows):
             for stored in _with_nodes(reader, page) if nodes else _without_nodes(reader, page):
                 items.append(whole(stored))
                 tell(reader, stored.row, items[-1], self._is_alive)
-            return ManifestPage(items=items, next=page.next)
+            return ManifestPage(items=items, next=page.next, remaining=page.remaining)
 
     def archived_labels(self, key: str | None = None) -> list[str]:
         """Keys of labels, or values of one; of all namespaces if this is that of none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -74,8 +74,24 @@ def kind_named(name: str) -> ObjectKind:
     )
 
 
-def workflow_from(reader: Reader, kind: ObjectKind, namespace: str, name: str, now: datetime) -> Manifest:
+def workflow_from(
+    reader: Reader,
+    kind: ObjectKind,
+    namespace: str,
+    name: str,
+    now: datetime,
+    *,
+    artifacts: Collection[str] = (),
+) -> Manifest:
     """The workflow that submitting a stored object makes (as Argo 4.1, workflow/common/convert.go).
+
+    Args:
+        reader: The database.
+        kind: Kind of the object.
+        namespace: Where it is.
+        name: Its name.
+        now: The present.
+        artifacts: Arguments that the submission changes: they stand in the workflow, not in the template alone.
 
     Raises:
         NotFoundError: there is no such object.
@@ -87,10 +103,11 @@ def workflow_from(reader: Reader, kind: ObjectKind, namespace: str, name: str, n
     if kind.is_cluster_scoped:
         reference["clusterScope"] = True
     label = LABEL_CLUSTER_TEMPLATE if kind.is_cluster_scoped else LABEL_TEMPLATE
-    return {
-        "metadata": {"generateName": f"{name}-", "labels": {label: name}},
-        "spec": {"workflowTemplateRef": reference},
-    }
+    spec: dict[str, Any] = {"workflowTemplateRef": reference}
+    if artifacts:
+        arguments = ((stored.manifest.get("spec") or {}).get("arguments") or {}).get("artifacts") or ()
+        spec["arguments"] = {"artifacts": [one for one in arguments if one.get("name") in artifacts]}
+    return {"metadata": {"generateName": f"{name}-", "labels": {label: name}}, "spec": spec}
 
 
 def workflow_from_cron(
