@@ -189,6 +189,16 @@ def test_an_error_of_one_binding_is_kept_and_only_that_one_is_tried_again(backen
         backend.events.retry(event.id)
 
 
+def test_a_selector_that_would_never_end_ends_and_stops_nobody(backend, dispatcher, clock):
+    backend.objects.create(binding("bomb", "all(1..100000, none(1..100000, # < 0))"))
+    backend.objects.create(binding("fine"))
+    event = send(backend)
+    dispatcher().dispatch()
+    outcomes = backend.events.get(event.id).outcomes
+    assert "memory budget" in outcomes["bomb"]["error"]
+    assert [outcomes["fine"]["workflow"]] == workflows(backend)
+
+
 def test_a_name_that_is_taken_is_an_error_of_its_binding(backend, dispatcher, clock):
     backend.objects.create(binding("a", "true", name='"same"'))
     backend.objects.create(binding("b", "true", name='"same"'))

@@ -171,13 +171,13 @@ class Statements:
 
     def count(self, query: Query[R]) -> tuple[str, list[Any]]:
         """Counts what obeys the conditions of a query."""
-        return self._on_all("SELECT count(*)", query)
+        return self._on_all("SELECT count(*) FROM {table}", query)
 
     def update_found(self, query: Query[R], changes: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """Sets fields of what obeys the conditions of a query."""
         columns = {name: _column(self.of(query.kind).mapping, name) for name in changes}
         assignments = ", ".join(f'"{name}" = {self.dialect.mark}' for name in columns)
-        text, conditions = self._on_all(f"SET {assignments}", query)
+        text, conditions = self._on_all(f"UPDATE {{table}} SET {assignments}", query)
         values = [
             value if value is None or (convert := encoder(columns[name])) is None else convert(value)
             for name, value in changes.items()
@@ -186,18 +186,16 @@ class Statements:
 
     def delete_found(self, query: Query[R]) -> tuple[str, list[Any]]:
         """Removes what obeys the conditions of a query."""
-        return self._on_all("DELETE", query)
+        return self._on_all("DELETE FROM {table}", query)
 
-    def _on_all(self, verb: str, query: Query[R]) -> tuple[str, list[Any]]:
+    def _on_all(self, begin: str, query: Query[R]) -> tuple[str, list[Any]]:
         prepared = self.of(query.kind)
         mapping = prepared.mapping
-        key = (verb, tuple([shape(where) for where in query.where]))
+        key = (begin, tuple([shape(where) for where in query.where]))
         text = prepared.selects.get(key)
         if text is None:
             conditions = [condition(self.dialect, _column(mapping, where.field), where) for where in query.where]
-            table = mapping.table.name
-            begin = f"UPDATE {table} {verb}" if verb.startswith("SET ") else f"{verb} FROM {table}"
-            text = f"{begin}{_where(conditions)}"
+            text = f"{begin.format(table=mapping.table.name)}{_where(conditions)}"
             prepared.selects[key] = text
         return text, self._bound(mapping, query.where)
 
