@@ -411,6 +411,16 @@ def test_news_is_given_up_at_last_and_what_follows_is_posted(backend, subscripti
     assert waiting(backend) == []
 
 
+def test_news_that_nobody_can_be_told_are_removed_after_a_week(backend, subscription, deliverer, clock):
+    announce(backend, "a", Phase.RUNNING, Phase.SUCCEEDED)
+    clock.time += service.RETENTION.total_seconds() - 1
+    deliverer().clean()
+    assert len(waiting(backend)) == 2
+    clock.time += 2
+    deliverer().clean()
+    assert waiting(backend) == []
+
+
 def test_one_process_posts_for_a_subscription(backend, subscription, deliverer, receiver, clock):
     announce(backend, "a", Phase.RUNNING)
     seen = deliverer().due()
