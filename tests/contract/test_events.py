@@ -189,6 +189,16 @@ def test_an_error_of_one_binding_is_kept_and_only_that_one_is_tried_again(backen
         backend.events.retry(event.id)
 
 
+def test_a_selector_that_would_never_end_ends_and_stops_nobody(backend, dispatcher, clock):
+    backend.objects.create(binding("bomb", "all(1..100000, none(1..100000, # < 0))"))
+    backend.objects.create(binding("fine"))
+    event = send(backend)
+    dispatcher().dispatch()
+    outcomes = backend.events.get(event.id).outcomes
+    assert "memory budget" in outcomes["bomb"]["error"]
+    assert [outcomes["fine"]["workflow"]] == workflows(backend)
+
+
 def test_a_name_that_is_taken_is_an_error_of_its_binding(backend, dispatcher, clock):
     backend.objects.create(binding("a", "true", name='"same"'))
     backend.objects.create(binding("b", "true", name='"same"'))
@@ -397,6 +407,16 @@ def test_news_is_given_up_at_last_and_what_follows_is_posted(backend, subscripti
     (status,) = backend.events.subscriptions()
     assert (len(receiver.taken), status.waiting, status.dead) == (1, 0, 1)
     clock.time += service.RETENTION.total_seconds()
+    deliverer().clean()
+    assert waiting(backend) == []
+
+
+def test_news_that_nobody_can_be_told_are_removed_after_a_week(backend, subscription, deliverer, clock):
+    announce(backend, "a", Phase.RUNNING, Phase.SUCCEEDED)
+    clock.time += service.RETENTION.total_seconds() - 1
+    deliverer().clean()
+    assert len(waiting(backend)) == 2
+    clock.time += 2
     deliverer().clean()
     assert waiting(backend) == []
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tiphys.cli.argo.session import ArgoGroup, namespace
 from tiphys.cli.options import confirm, output_option, yes_option
-from tiphys.cli.output import Column, ago, describe, emit, heading, plain, show_list, value_text, when
+from tiphys.cli.output import Column, ago, describe, emit, heading, plain, show_list, when
 from tiphys.cli.session import backend
 from tiphys.errors import NotFoundError
 from tiphys.records.events import EventState, EventSummary
@@ -81,7 +82,7 @@ def show(id: str, output: str) -> None:
             ("Sender", found.sender),
             ("State", found.state.value),
             ("Attempts", str(found.attempts)),
-            ("Message", found.message),
+            ("Message", _shown(found.message)),
             ("Came", when(found.created_at)),
             ("Ended", when(found.finished_at)),
         ]
@@ -89,13 +90,16 @@ def show(id: str, output: str) -> None:
     if found.outcomes:
         heading("Bindings")
         describe(
-            ((name, f"workflow {one['workflow']}" if "workflow" in one else one["error"]) for name, one in _all(found)),
+            (
+                (name, f"workflow {one['workflow']}" if "workflow" in one else _shown(one["error"]))
+                for name, one in _all(found)
+            ),
             indent=2,
         )
     heading("Metadata")
-    describe(((name, value_text(values)) for name, values in sorted(found.metadata.items())), indent=2)
+    describe(((name, _shown(", ".join(values))) for name, values in sorted(found.metadata.items())), indent=2)
     heading("Payload")
-    click.echo(value_text(plain(found.payload)))
+    click.echo(_json(found.payload))
 
 
 @event.command(examples=["tiphys event retry 4f0c12"])
@@ -176,7 +180,11 @@ def _all(found: EventSummary) -> list[tuple[str, dict[str, Any]]]:
 
 def _shown(text: str) -> str:
     """What a sender wrote, without what would steer a terminal."""
-    return text if text.isprintable() else repr(text)
+    return "".join(one if one.isprintable() or one == "\n" else f"\\u{ord(one):04x}" for one in text)
+
+
+def _json(value: Any) -> str:
+    return _shown(json.dumps(plain(value), ensure_ascii=False, indent=2))
 
 
 def _without_secret(item: SubscriptionStatus) -> dict[str, Any]:

@@ -197,13 +197,13 @@ class Statements:
 
     def count(self, query: Query[R]) -> tuple[str, list[Any]]:
         """Counts what obeys the conditions of a query."""
-        return self._on_all("SELECT count(*)", query)
+        return self._on_all("SELECT count(*) FROM {table}", query)
 
     def update_found(self, query: Query[R], changes: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """Sets fields of what obeys the conditions of a query."""
         columns = {name: _column(self.of(query.kind).mapping, name) for name in changes}
         assignments = ", ".join(f'"{name}" = {self.dialect.mark}' for name in columns)
-        text, conditions = self._on_all(f"SET {assignments}", query)
+        text, conditions = self._on_all(f"UPDATE {{table}} SET {assignments}", query)
         values = [
             value if value is None or (convert := encoder(columns[name])) is None else convert(value)
             for name, value in changes.items()
@@ -212,18 +212,16 @@ class Statements:
 
     def delete_found(self, query: Query[R]) -> tuple[str, list[Any]]:
         """Removes what obeys the conditions of a query."""
-        return self._on_all("DELETE", query)
+        return self._on_all("DELETE FROM {table}", query)
 
-    def _on_all(self, verb: str, query: Query[R]) -> tuple[str, list[Any]]:
+    def _on_all(self, begin: str, query: Query[R]) -> tuple[str, list[Any]]:
         prepared = self.of(query.kind)
         mapping = prepared.mapping
         _check_labels(mapping, query.where)
-        key = (verb, query.within is None, tuple([shape(where) for where in query.where]))
+        key = (begin, query.within is None, tuple([shape(where) for where in query.where]))
         text = prepared.selects.get(key)
         if text is None:
-            table = mapping.table.name
-            begin = f"UPDATE {table} {verb}" if verb.startswith("SET ") else f"{verb} FROM {table}"
-            text = f"{begin}{_where(self._conditions(mapping, query))}"
+            text = f"{begin.format(table=mapping.table.name)}{_where(self._conditions(mapping, query))}"
             prepared.selects[key] = text
         return text, self._bound(mapping, query)
 

@@ -108,10 +108,12 @@ class Deliverer:
         return taken
 
     def clean(self) -> None:
-        """Remove news that were given up long ago, and those of subscriptions that are gone."""
+        """Remove news that are a week old, and those of subscriptions that are gone."""
+        now = self._now()
         with self._store.transaction() as transaction:
-            over = (Where("state", EventState.DEAD), Where("due_at", self._now(), "lt"))
-            transaction.delete_found(Query(RunNotice, over))
+            for state, end in ((EventState.DEAD, now), (EventState.QUEUED, now - RETENTION)):
+                over = (Where("state", state), Where("due_at", end, "lt"))
+                transaction.delete_found(Query(RunNotice, over))
             # In this order: a subscription that is added meanwhile is not taken for one that is gone.
             oldest = transaction.find(Query.of(RunNotice, order="id", limit=_BATCH))
             known = {one.id for one in transaction.find(Query.of(EventSubscription))}

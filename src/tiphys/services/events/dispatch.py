@@ -170,11 +170,8 @@ class Dispatcher:
         outcomes: dict[str, Any] = {name: one for name, one in event.outcomes.items() if "workflow" in one}
         outcomes |= {name: {"error": text} for name, text in plan.errors.items()}
         rows: list[WorkflowSummary] = []
-        mine = Query.of(
-            ReceivedEvent, id=event.id, state=EventState.QUEUED, owner=self._owner, attempts=event.attempts + 1
-        )
         with self._store.transaction() as transaction:
-            if not transaction.update_found(mine, message=""):
+            if not transaction.update_found(self._mine(event), message=""):
                 raise _LostError
             for name, manifest in plan.workflows.items():
                 try:
@@ -198,14 +195,11 @@ class Dispatcher:
     def _put_back(self, event: ReceivedEvent, message: str) -> None:
         """Have it taken again after a pause that grows; or if all was kept after all, go on with what it started."""
         pause = timedelta(seconds=2**event.attempts)
-        mine = Query.of(
-            ReceivedEvent, id=event.id, state=EventState.QUEUED, owner=self._owner, attempts=event.attempts + 1
-        )
         forgotten: list[WorkflowSummary] = []
         try:
             with self._store.transaction() as transaction:
-                due_at = self._now() + pause
-                if not transaction.update_found(mine, owner="", due_at=due_at, message=message[:_LONGEST]):
+                changes = {"owner": "", "due_at": self._now() + pause, "message": message[:_LONGEST]}
+                if not transaction.update_found(self._mine(event), **changes):
                     forgotten = self._not_started(transaction, event)
         except StoreError as error:
             _log.warning("event %s: looking again later what has become of it: %s", event.id, error.message)
@@ -213,6 +207,12 @@ class Dispatcher:
             return
         _log.warning("event %s: %s", event.id, message)
         self._workflows.start(forgotten)
+
+    def _mine(self, event: ReceivedEvent) -> Query[ReceivedEvent]:
+        """The event, as long as it is the one that this process took."""
+        return Query.of(
+            ReceivedEvent, id=event.id, state=EventState.QUEUED, owner=self._owner, attempts=event.attempts + 1
+        )
 
     def _not_started(self, reader: Reader, event: ReceivedEvent) -> list[WorkflowSummary]:
         """Workflows of the event that were stored by this process, and that nobody was asked to start."""
@@ -245,7 +245,7 @@ def _ended(state: EventState, now: datetime, *, message: str = "") -> dict[str, 
 
 def _told(event: ReceivedEvent, binding: str, error: TiphysError) -> str:
     text = f"{error.message} {error.hint}" if error.hint else error.message
-    # One line, whatever the sender has written into the event.
     shown = text[:_LONGEST]
+    # As a literal: one line, whatever the sender has written into the event.
     _log.error("event %s: the WorkflowEventBinding %s failed: %r", event.id, binding, shown)
     return shown

@@ -92,7 +92,6 @@ def test_selectors_that_fail(selector):
     "selector",
     [
         "len(map(1..1000000, map(1..1000000, #))) > 0",
-        "all(1..100000, none(1..100000, # < 0))",
         'sprig.repeat(1000000000, "x") == ""',
         "(" * 5000 + "1" + ")" * 5000 + " == 1",
     ],
