@@ -29,14 +29,14 @@ def type_(tmp_path: Path) -> Type:
     """Types a command of `tiphys`; the exit code must be the expected one (0)."""
 
     def call(
-        *words: str, code: int = 0, home: Path = tmp_path / "home", **environment: str
+        *words: str, code: int = 0, home: Path = tmp_path / "home", typed: str = "", **environment: str
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "tiphys", *words],
             env={**os.environ, "TIPHYS_HOME": str(home), **environment},
             capture_output=True,
             text=True,
-            stdin=subprocess.DEVNULL,
+            input=typed,
             check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr
@@ -101,6 +101,9 @@ def test_what_is_no_server_of_ours(type_: Type) -> None:
         other.answers = [(200, info), (200, {"count": 0})]
         type_("login", other.url, "--api-key", "key")
         assert other.asked[-1][2]["Authorization"] == "Bearer key"
+        other.answers = [(200, info), (200, {"count": 0})]
+        type_("login", other.url, typed="typed\n")
+        assert other.asked[-1][2]["Authorization"] == "Bearer typed"
     finally:
         other.http.shutdown()
         thread.join()

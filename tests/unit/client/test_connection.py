@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,16 @@ import pytest
 from tiphys._version import __version__
 from tiphys.client import connection as module
 from tiphys.client.connection import Connection
-from tiphys.errors import ConflictError, NotFoundError, ServiceError, StoreError, TiphysError, UpgradeError, UsageError
+from tiphys.errors import (
+    ConflictError,
+    NotFoundError,
+    ServiceError,
+    SpecError,
+    StoreError,
+    TiphysError,
+    UpgradeError,
+    UsageError,
+)
 from tiphys.ports.wire import REQUEST_HEADER, VERSION_HEADER
 
 Answer = tuple[int, Any]
@@ -126,6 +136,8 @@ def test_a_server_that_never_was_there_fails_at_once(connect: Callable[..., Conn
     [
         ((404, {"code": "not_found", "message": "No.", "hint": "Look."}), NotFoundError),
         ((409, {"code": "conflict", "message": "No."}), ConflictError),
+        ((400, {"code": "invalid_spec", "message": "No."}), SpecError),
+        ((400, {"code": "missing_extra", "message": "No."}), UsageError),
         ((409, {"code": "of_a_later_version", "message": "No."}), ConflictError),
         ((400, {"code": "of_a_later_version", "message": "No."}), UsageError),
         ((426, {"code": "upgrade_required", "message": "No."}), UpgradeError),
@@ -146,3 +158,12 @@ def test_refusals_are_raised_as_the_server_raised_them(
     assert type(caught.value) is kind
     if isinstance(answer[1], dict):
         assert (caught.value.message, caught.value.hint) == ("No.", answer[1].get("hint"))
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_cannot_be_read(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UsageError, match=r"ca\.pem"):
+        Connection("https://localhost:1", authority=str(path))
