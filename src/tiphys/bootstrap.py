@@ -25,6 +25,8 @@ from tiphys.ports.backend import Backend
 from tiphys.ports.clock import SystemClock
 from tiphys.ports.object_keeper import ObjectKeeper
 from tiphys.ports.runner import Runner
+from tiphys.records.access import Account
+from tiphys.records.base import Query
 from tiphys.records.stacks import ComponentType
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.backend import LocalBackend
@@ -195,6 +197,8 @@ def _leaf_runner(kind: str, *, runner: str, backend: LocalBackend) -> Runner:
             store=store,
             sources=drivers,
             plugins=PluginHost(backend.home, flavour=flavour, pods=pods),
+            # Where there are accounts, they have roles for each workspace.
+            confined=lambda: bool(backend.find(Query.of(Account, limit=1))),
         )
     if runner == "container":
         make = load("tiphys.integrations.docker.runner:ContainerRunner")

@@ -106,6 +106,10 @@ class Authentication:
             same = await run_in_threadpool(self._principal, scope) == principal
         except UnauthenticatedError:
             same = False
+        except TiphysError as error:
+            # It is not known, and nobody took anything from them: a database that is away for a moment ends no stream.
+            tell(Request(scope), f"Whether it may still be answered is looked at again: {error.message}", "not ended")
+            return True
         if not same:
             tell(Request(scope), f"The rights of {principal.name} have changed while it was answered.")
         return same

@@ -208,7 +208,7 @@ def refusals_told(request: Request) -> Iterator[None]:
         raise
 
 
-def tell(request: Request, why: str) -> None:
-    """Write one line about a request that was refused; nothing in it can begin another, and no secret is in it."""
+def tell(request: Request, why: str, what: str = "refused") -> None:
+    """Write one line about a request; nothing in it can begin another, and no secret is in it."""
     address = request.client.host if request.client else "-"
-    _log.warning("refused %s %a from %s: %a", request.method, request.url.path[:200], address, why[:300])
+    _log.warning("%s %s %a from %s: %a", what, request.method, request.url.path[:200], address, why[:300])

@@ -181,11 +181,15 @@ class Agency:
             context={"workflow": "parent", "namespace": "argo"},
         )
 
-    def resource(self, action: str, manifest: Any = None, **rest: Any) -> tuple[Answer, list[str]]:
+    def resource(
+        self, action: str, manifest: Any = None, *, confined: bool = False, **rest: Any
+    ) -> tuple[Answer, list[str]]:
         """Carry a resource template out without waiting; returns what was waited for, too."""
         task = self.task(template(action, manifest, **rest), id=rest.get("id", ""))
         keepers = Keepers(StoredObjects(self.cluster), no_cluster)
-        work = carry_out(task, PodContext.of(task), keepers=keepers, store=self.store, sources=self.sources)
+        work = carry_out(
+            task, PodContext.of(task), keepers=keepers, store=self.store, sources=self.sources, confined=confined
+        )
         waits = []
         while True:
             try:

@@ -332,3 +332,19 @@ def test_a_manifest_must_be_one_file(agency: Agency) -> None:
     }
     finished = agency.run(body, m=artifact)
     assert (finished.phase, "is not a single file" in finished.message) == (Phase.ERROR, True)
+
+
+def test_where_workspaces_are_kept_apart_a_workflow_reaches_its_own_alone(agency: Agency) -> None:
+    elsewhere = {**CONFIG, "metadata": {**CONFIG["metadata"], "namespace": "other"}}
+    shared = {"apiVersion": "argoproj.io/v1alpha1", "kind": "ClusterWorkflowTemplate", "metadata": {"name": "s"}}
+    for action in ("get", "create", "apply", "patch", "delete"):
+        with pytest.raises(SpecError, match="workspace 'argo' may not .* of 'other'"):
+            agency.resource(action, elsewhere, confined=True)
+    for action in ("create", "apply", "delete"):
+        with pytest.raises(SpecError, match="for all workspaces"):
+            agency.resource(action, shared, confined=True)
+    with pytest.raises(SpecError, match="for all workspaces"):
+        agency.resource("delete", flags=["cwft", "s"], confined=True)
+    assert agency.cluster.objects == {}
+    assert agency.resource("create", CONFIG, confined=True)[0].phase is SUCCEEDED
+    assert agency.resource("create", elsewhere)[0].phase is SUCCEEDED

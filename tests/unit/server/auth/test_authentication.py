@@ -18,7 +18,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tiphys._util.times import utc_now
-from tiphys.ports.access import Access
+from tiphys.errors import StoreError
+from tiphys.ports.access import Access, Principal
 from tiphys.records.access import Role
 from tiphys.records.workflows import WorkflowRow
 from tiphys.server.app import make_app
@@ -227,20 +228,34 @@ def test_an_answer_that_goes_on_ends_when_its_key_is_revoked(
     assert went_on == []
 
 
-def test_an_answer_that_takes_long_goes_on_while_its_key_holds(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("database", ["there", "away"])
+def test_an_answer_that_takes_long_goes_on_while_its_key_holds(
+    access: Access, monkeypatch: pytest.MonkeyPatch, database: str
+) -> None:
     monkeypatch.setattr(authentication, "LOOKS_AGAIN", 0.001)
     key = access.create_key("ci", role=Role.VIEWER).text
-
-    async def slow(request: Request) -> Response:
-        async def parts() -> AsyncIterator[bytes]:
-            for _ in range(20):
-                yield b"."
-                await asyncio.sleep(0.002)
-
-        return StreamingResponse(parts())
-
     app = Authentication(Starlette(routes=[Route("/", slow)]), lambda: access, demanded=True)
+    looks = []
+    real = access.by_key
+
+    def by_key(text: str) -> Principal:
+        looks.append(text)
+        if database == "away" and len(looks) > 1:
+            raise StoreError("The database is away.")
+        return real(text)
+
+    monkeypatch.setattr(access, "by_key", by_key)
     assert ask(app, "/", f"Bearer {key}").text == "." * 20
+    assert len(looks) > 1
+
+
+async def slow(request: Request) -> Response:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b"."
+            await asyncio.sleep(0.005)
+
+    return StreamingResponse(parts())
 
 
 def test_lists_of_all_namespaces_have_what_may_be_seen_of_them(

@@ -40,12 +40,27 @@ _T = TypeVar("_T")
 
 
 def carry_out(
-    task: Task, context: PodContext, *, keepers: Keepers, store: ArtifactStore, sources: ArtifactSources
+    task: Task,
+    context: PodContext,
+    *,
+    keepers: Keepers,
+    store: ArtifactStore,
+    sources: ArtifactSources,
+    confined: bool = False,
 ) -> Work:
     """Carry out a task's `resource` template.
 
+    Args:
+        task: The task.
+        context: The workflow it belongs to.
+        keepers: Who keep objects.
+        store: Where artifacts are that name no other place.
+        sources: For artifacts in other places.
+        confined: Whether, of the objects that are kept here, only those of the workflow's own namespace are for it.
+
     Raises:
-        SpecError: it cannot be made out what is to be done, or there is nobody who keeps objects of the kind.
+        SpecError: it cannot be made out what is to be done, or there is nobody who keeps objects of the kind, or the
+            object is not for this workflow.
         ExpressionError: a condition, or where an output parameter comes from, cannot be read.
         TiphysError: the manifest's artifact or the objects cannot be reached.
     """
@@ -57,6 +72,8 @@ def carry_out(
     conditions = ConditionsOverObject.parse(resource.success_condition or "", resource.failure_condition or "")
     order = read_order(resource, _manifest(task, resource, store, sources), namespace=context.namespace)
     keeper = keepers.of(order.kind, template)
+    if confined and keeper.has_workflows:
+        _expect_own(replace(order, kind=keeper.kind(order.kind)), context, resource.action or "")
     message = ""
     if resource.set_owner_reference and isinstance(order.content, dict):
         if keeper.has_workflows:
@@ -75,6 +92,17 @@ def carry_out(
     else:
         values = _parameters(outputs, found, task)
     return Answer(Phase.SUCCEEDED, message, parameters=values)
+
+
+def _expect_own(order: Order, context: PodContext, action: str) -> None:
+    """Refuse what is in another namespace, and changes of what all namespaces share."""
+    if order.kind.name == "ClusterWorkflowTemplate":
+        if action != "get":
+            raise SpecError(f"A workflow may not {action} the {order}: it is for all workspaces, and administrators.")
+    elif order.namespace != context.namespace:
+        raise SpecError(
+            f"A workflow of the workspace '{context.namespace}' may not {action} the {order} of '{order.namespace}'."
+        )
 
 
 def _act(

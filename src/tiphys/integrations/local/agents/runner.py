@@ -62,6 +62,7 @@ class AgentRunner(Runner):
         store: Where artifacts are that name no other place.
         sources: For artifacts in other places, by the namespace whose Secrets open them.
         plugins: What runs executor plugins; it is closed with this object.
+        confined: Tells whether `resource` templates are kept to the objects of their workflow's own namespace.
         threads: Most tasks that work at the same time.
     """
 
@@ -76,10 +77,12 @@ class AgentRunner(Runner):
         store: ArtifactStore,
         sources: Callable[[str], ArtifactSources],
         plugins: PluginHost,
+        confined: Callable[[], bool] = lambda: False,
         threads: int = THREADS,
     ) -> None:
         self._keepers = Keepers(StoredObjects(actions), cluster)
         self._secrets, self._store, self._sources = secrets, store, sources
+        self._confined = confined
         self._plugins = PluginAgent(actions, plugins)
         self._workers = Workers(threads, "tiphys-agent")
         self._lock = threading.Lock()
@@ -158,7 +161,12 @@ class AgentRunner(Runner):
             return list_paths(task, store=self._store, sources=self._sources(context.namespace))
         if "resource" in task.body:
             return carry_out(
-                task, context, keepers=self._keepers, store=self._store, sources=self._sources(context.namespace)
+                task,
+                context,
+                keepers=self._keepers,
+                store=self._store,
+                sources=self._sources(context.namespace),
+                confined=self._confined(),
             )
         if "plugin" in task.body:
             return self._plugins.carry_out(task, context)
