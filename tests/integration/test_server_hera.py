@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hera.events.service import EventsService
 from hera.exceptions import AlreadyExists, BadRequest, NotFound
 from hera.workflows import (
     DAG,
@@ -28,6 +29,7 @@ from hera.workflows import (
 from hera.workflows.models import (
     CronWorkflowResumeRequest,
     CronWorkflowSuspendRequest,
+    ResubmitArchivedWorkflowRequest,
     WorkflowResubmitRequest,
     WorkflowResumeRequest,
     WorkflowRetryRequest,
@@ -133,6 +135,43 @@ def test_the_asynchronous_client_sends_an_empty_authorization(server: RunningSer
             return (await echo(service).async_create(poll_interval=1)).metadata.name
 
     assert asyncio.run(run()).startswith("echo-")
+
+
+def test_the_asynchronous_client_waits_and_asks(server: RunningServer) -> None:
+    async def run() -> tuple[str, list[str], str]:
+        async with AsyncWorkflowsService(host=server.url, verify_ssl=server.authority, namespace="later") as service:
+            made = await echo(service, "later").async_create(wait=True, poll_interval=1)
+            listed = await service.list_workflows("later")
+            version = await service.get_version()
+            return made.metadata.name, [one.metadata.name for one in listed.items], version.version
+
+    name, names, version = asyncio.run(run())
+    assert (names, version[:1]) == ([name], "v")
+    assert wait(server.hera(), name, "later").status.phase == "Succeeded"
+
+
+def test_the_script_runner_has_its_fixed_paths_for_itself(server: RunningServer) -> None:
+    from tests.integration.hera_steps import doubled, summed
+
+    service = server.hera("runner")
+    with (
+        Workflow(generate_name="runner-", entrypoint="main", namespace="runner", workflows_service=service) as made,
+        DAG(name="main"),
+    ):
+        first, second = doubled(name="first", arguments={"n": 2}), doubled(name="second", arguments={"n": 5})
+        both = summed(
+            name="both",
+            arguments=[
+                first.get_parameter("twice").with_name("a"),
+                second.get_parameter("twice").with_name("b"),
+                second.get_artifact("told"),
+            ],
+        )
+        [first, second] >> both
+    ended = wait(service, made.create().metadata.name, "runner")
+    assert ended.status.phase == "Succeeded", "\n".join(contents(server, "runner", ended.metadata.name))
+    outputs = {node.display_name: node.outputs for node in ended.status.nodes.values() if node.type == "Pod"}
+    assert [one.value for one in outputs["both"].parameters] == ["14: 5 is half of it"]
 
 
 def test_lint_and_create_refuse_what_is_wrong(server: RunningServer) -> None:
@@ -276,6 +315,8 @@ def test_schedules_are_stored_suspended_and_run(server: RunningServer) -> None:
     made.create()
     assert service.suspend_cron_workflow("often", CronWorkflowSuspendRequest(), "cron").spec.suspend is True
     assert made.get().spec.suspend is True
+    made.schedules = ["0 0 * * *"]
+    assert made.update().spec.schedules == ["0 0 * * *"]
     assert service.resume_cron_workflow("often", CronWorkflowResumeRequest(), "cron").spec.suspend is False
     name = service.submit_workflow(
         WorkflowSubmitRequest(resource_kind="cronwf", resource_name="often"), "cron"
@@ -293,6 +334,8 @@ def test_the_archive_has_what_ended(server: RunningServer) -> None:
     assert service.get_archived_workflow(uid, namespace="past").metadata.name == name
     assert "app" in service.list_archived_workflow_label_keys(namespace="past").items
     assert service.list_archived_workflow_label_values(label_selector="app", namespace="past").items == ["x"]
+    again = service.resubmit_archived_workflow(uid, ResubmitArchivedWorkflowRequest(namespace="past"))
+    assert wait(service, again.metadata.name, "past").status.phase == "Succeeded"
     service.delete_archived_workflow(uid, namespace="past")
     with pytest.raises(NotFound):
         service.get_archived_workflow(uid, namespace="past")
@@ -333,3 +376,6 @@ def test_what_hera_asks_of_the_server_itself(server: RunningServer) -> None:
     assert service.get_version().version.startswith("v4.")
     assert service.get_info().links == []
     assert service.get_user_info().email is None
+    events = EventsService(host=server.url, verify_ssl=server.authority, namespace="argo")
+    assert events.get_version().version == service.get_version().version
+    assert (events.list_event_sources("argo").items, events.list_sensors("argo").items) == ([], [])
