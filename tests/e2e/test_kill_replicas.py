@@ -19,9 +19,9 @@ from tiphys.records.base import Query
 from tiphys.records.runs import Run
 from tiphys.testing.postgres import PostgresServer, PostgresUnavailableError, start_postgres
 
-KILLS = int(os.environ.get("TIPHYS_KILLS", "2"))
+KILLS = int(os.environ.get("TIPHYS_KILLS", "1"))
 #: Workflows that are submitted for each kill.
-COUNT = 40 if KILLS > 2 else 16
+COUNT = 40 if KILLS > 1 else 16
 
 
 class Killable:
@@ -78,7 +78,7 @@ def report(what: str, seconds: list[float], more: str) -> None:
     )
 
 
-@pytest.mark.parametrize("shared_home", [False, True] if KILLS > 2 else [True])
+@pytest.mark.parametrize("shared_home", [False, True] if KILLS > 1 else [True])
 def test_replicas_are_killed_under_load(database: Killable, tmp_path: Path, shared_home: bool) -> None:
     chance, took = random.Random(7), []
     with fleet(database.url, tmp_path / "f", shared_home=shared_home) as found:
