@@ -86,9 +86,9 @@ def test_replicas_are_killed_under_load(database: Killable, tmp_path: Path, shar
         found.start()
         for _ in range(KILLS):
             victim = found.running[0]
-            found.submit(victim, COUNT // 2, seconds=1)
             found.submit(found.running[1], COUNT // 2, seconds=1)
-            time.sleep(chance.uniform(0, 1))
+            found.submit(victim, COUNT // 2, seconds=1)
+            time.sleep(chance.uniform(0, 0.5))
             left = {row.id for row in found.owned_by(victim)}
             found.kill(victim)
             dead = {row.owner for row in found.rows() if row.id in left}
