@@ -153,13 +153,15 @@ class Keeper:
             return
         with self._store.reader() as reader:
             waiting = reader.count(Query.of(QueuedWorkflow))
+            self._queue_waits = waiting > 0
+            if not waiting:
+                with self._lock:
+                    self._expected -= expected
+                return
             running = reader.count(Query(WorkflowSummary, (Where("owner", "", "gt"),)))
             likeness = (waiting, running, limits_of(reader), expected)
-        self._queue_waits = waiting > 0
         before, until = self._nobodys
-        if not waiting or (before == likeness and self._clock.elapsed() < until):
-            with self._lock:
-                self._expected -= frozenset() if waiting else expected
+        if before == likeness and self._clock.elapsed() < until:
             return
         with self._store.transaction() as transaction:
             only = None if self._serving else expected
