@@ -123,6 +123,8 @@ class WorkflowFilter:
     created_after: datetime | None = None
     finished_before: datetime | None = None
     all_namespaces: bool = False
+    #: Of all namespaces these alone; None for no such limit.
+    among: tuple[str, ...] | None = None
     #: Those of the archive (all that finished, and what only the archive still has) instead of the present ones.
     archive: bool = False
 

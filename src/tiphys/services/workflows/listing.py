@@ -70,10 +70,13 @@ def matcher(wanted: WorkflowFilter, namespace: str) -> Callable[[WorkflowSummary
     labels, fields = parse_selector(wanted.labels), parse_field_selector(wanted.fields)
     names, phases = frozenset(wanted.names), frozenset(wanted.phases)
 
+    def is_among(workspace: str) -> bool:
+        return wanted.among is None or workspace in wanted.among
+
     def matches(row: WorkflowSummary) -> bool:
         return (
             not row.archived
-            and (wanted.all_namespaces or row.workspace == namespace)
+            and (row.workspace == namespace if not wanted.all_namespaces else is_among(row.workspace))
             and (not names or row.name in names)
             and (not phases or row.phase in phases)
             and row.name.startswith(wanted.prefix)
@@ -148,6 +151,8 @@ def _conditions(wanted: WorkflowFilter, namespace: str) -> list[Where]:
     conditions = []
     if not wanted.all_namespaces:
         conditions.append(Where("workspace", namespace))
+    elif wanted.among is not None:
+        conditions.append(Where("workspace", list(wanted.among), "in"))
     if wanted.archive:
         conditions.append(Where("finished_at", None, "ne"))
     else:
