@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -250,3 +251,36 @@ def test_who_asks_too_often_is_refused(tmp_path: Path) -> None:
         answers = [httpx2.get(f"{server.url}{API}/version") for _ in range(2)]
         assert [one.status_code for one in answers] == [200, 429]
         assert int(answers[1].headers["retry-after"]) > 1
+
+
+#: What `opentelemetry-instrument` does before a program begins, with spans that go to a file.
+SET_UP = """
+import os
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+
+provider = TracerProvider()
+out = open(os.environ["SPANS"], "a")
+line = lambda span: span.to_json(indent=None) + "\\n"
+provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=out, formatter=line)))
+trace.set_tracer_provider(provider)
+"""
+
+
+def test_a_workflow_is_traced_from_its_request_on(tmp_path: Path) -> None:
+    (tmp_path / "set_up").mkdir()
+    (tmp_path / "set_up" / "sitecustomize.py").write_text(SET_UP)
+    path = os.pathsep.join([str(tmp_path / "set_up"), os.environ.get("PYTHONPATH", "")])
+    written = tmp_path / "spans"
+    options = {"PYTHONPATH": path, "SPANS": str(written)}
+    with running_server(tmp_path / "home", "--insecure", **options) as server:
+        with httpx2.Client(base_url=server.url, timeout=PATIENCE) as client:
+            name = submit(client, workflow("true"))
+            ended(client, name)
+        server.end()
+    spans = {span["name"]: span for span in map(json.loads, written.read_text().splitlines())}
+    request, run, node = spans[f"POST {API}/workflows/{{namespace}}"], spans[f"workflow {name}"], spans[name]
+    assert run["links"][0]["context"]["span_id"] == request["context"]["span_id"]
+    assert node["parent_id"] == run["context"]["span_id"]
+    assert run["attributes"]["tiphys.phase"] == "Succeeded"

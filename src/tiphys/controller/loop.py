@@ -10,6 +10,7 @@ of a step through itself and goes on with the next. Two threads that wake each o
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import threading
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+from tiphys._util import tracing
 from tiphys.controller import queue as queue_of_workflows
 from tiphys.controller.fencing import new_places
 from tiphys.controller.figures import Figures
@@ -27,6 +29,7 @@ from tiphys.controller.lender import Lender
 from tiphys.controller.locks import Grant, granted, release
 from tiphys.controller.signals import deferred_signals
 from tiphys.controller.timers import Timers
+from tiphys.controller.traces import report
 from tiphys.controller.work import Orders, Work
 from tiphys.engine.commands import Cancel
 from tiphys.engine.events import (
@@ -558,6 +561,10 @@ class Controller(EngineHost):
         self._figures.ended(phase, row.workspace)
         fields = {"workflow": row.name, "namespace": row.workspace, "uid": row.id, "phase": phase}
         _story.info("workflow ended", extra={"fields": fields})
+        if tracing.api() is not None:
+            annotations = json.loads(row.manifest).get("metadata", {}).get("annotations") or {}
+            parent = str(annotations.get(tracing.TRACE_ANNOTATION, ""))
+            report(work.machine.state, work.machine.nodes(), namespace=row.workspace, parent=parent)
 
     def _runner(self, name: str) -> Runner:
         runner = self._runners.get(name)

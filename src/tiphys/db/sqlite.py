@@ -29,6 +29,9 @@ _PATIENCE = 60.0
 #: Bytes of a page in a new file: half of SQLite's default. A step's commit writes some fifteen pages of which little
 #: changed, so smaller ones make it a tenth quicker; still smaller ones gained nothing more.
 _PAGE_SIZE = 2048
+#: Kilobytes of pages that connections keep. Readers are many, as many as threads read at once, and what they read stays
+#: in the system's memory anyhow.
+_WRITER_CACHE, _READER_CACHE = 16_000, 2_000
 #: Pages of the write-ahead log before a commit works it into the file and waits for the disk (about 32 MB); usually
 #: `Checkpoints` was quicker.
 _CHECKPOINT_PAGES = 16_000
@@ -59,7 +62,7 @@ class SqliteDatabase(Database):
         self._idle: list[sqlite3.Connection] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = connection = self._connect()
+            self._writer = connection = self._connect(write=True)
             self._prepare(connection)
         except (OSError, sqlite3.Error) as error:
             self.close()
@@ -79,7 +82,7 @@ class SqliteDatabase(Database):
         if not self._write_lock.acquire(timeout=_PATIENCE):
             raise self._locked()
         try:
-            connection = self._writer = self._writer or self._connect()
+            connection = self._writer = self._writer or self._connect(write=True)
             cursor = connection.cursor()
             cursor.execute("BEGIN IMMEDIATE")
         except BaseException as error:
@@ -155,7 +158,7 @@ class SqliteDatabase(Database):
         self._writer = None
         self._idle = []
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, write: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=512
         )
@@ -165,7 +168,7 @@ class SqliteDatabase(Database):
             # In this mode a crash of the process loses nothing; one of the machine at most the last transactions.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            connection.execute("PRAGMA cache_size = -16000")
+            connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE if write else _READER_CACHE}")
             connection.execute("PRAGMA temp_store = MEMORY")
         except BaseException:
             connection.close()

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tiphys._util.ids import new_id
 from tiphys.server.metrics import Metrics
+from tiphys.server.request_span import Outcome, request_span
 
 _log = logging.getLogger("tiphys.server.access")
 
@@ -47,25 +48,27 @@ class Access:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _HARMLESS.fullmatch(given) else new_id()
         scope["request_id"] = request_id
-        start, began, status = self._clock(), 0.0, 0
+        start, began, outcome = self._clock(), 0.0, Outcome()
         self._metrics.begun()
 
         async def watched_send(message: Message) -> None:
-            nonlocal began, status
+            nonlocal began
             if message["type"] == "http.response.start":
-                began, status = self._clock(), message["status"]
+                began, outcome.status = self._clock(), message["status"]
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
         try:
-            await self._app(scope, receive, watched_send)
+            with request_span(scope, outcome):
+                await self._app(scope, receive, watched_send)
         finally:
             # Without an answer the client went away, or a defect is answered further out.
             seconds = (began or self._clock()) - start
             route = getattr(scope.get("route"), "path", "none")
-            self._metrics.ended(method=_verb(scope), route=route, status=status or 500, seconds=seconds)
+            status = outcome.status or 500
+            self._metrics.ended(method=_verb(scope), route=route, status=status, seconds=seconds)
             if scope["path"] not in _UNTOLD:
-                _tell(scope, status or 500, self._clock() - start, request_id)
+                _tell(scope, status, self._clock() - start, request_id)
 
 
 def _verb(scope: Scope) -> str:

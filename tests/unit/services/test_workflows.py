@@ -610,6 +610,10 @@ def test_the_database_and_a_watcher_understand_label_selectors_alike(backend, su
         (WorkflowFilter(completed=True), "ab"),
         (WorkflowFilter(resubmitted=True), "d"),
         (WorkflowFilter(phases=("Running",), prefix="c"), "c"),
+        (WorkflowFilter(all_namespaces=True), "abcd"),
+        (WorkflowFilter(all_namespaces=True, among=("default", "other")), "abcd"),
+        (WorkflowFilter(all_namespaces=True, among=("other",)), ""),
+        (WorkflowFilter(all_namespaces=True, among=()), ""),
     ],
 )
 def test_the_database_and_a_watcher_understand_filters_alike(backend, submit, wanted, expected):

@@ -80,10 +80,13 @@ def matcher(wanted: WorkflowFilter, namespace: str) -> Callable[[WorkflowSummary
     labels, fields = parse_selector(wanted.labels), parse_field_selector(wanted.fields)
     names, phases = frozenset(wanted.names), frozenset(wanted.phases)
 
+    def is_among(workspace: str) -> bool:
+        return wanted.among is None or workspace in wanted.among
+
     def matches(row: WorkflowSummary) -> bool:
         return (
             not row.archived
-            and (wanted.all_namespaces or row.workspace == namespace)
+            and (row.workspace == namespace if not wanted.all_namespaces else is_among(row.workspace))
             and (not names or row.name in names)
             and (not phases or row.phase in phases)
             and row.name.startswith(wanted.prefix)

@@ -10,6 +10,7 @@ from typing import Any
 
 from tiphys._util.ids import new_id
 from tiphys._util.times import rfc3339
+from tiphys._util.tracing import TRACE_ANNOTATION, current_parent
 from tiphys.errors import AlreadyExistsError, SpecError, UsageError
 from tiphys.ports.store import Reader, Transaction
 from tiphys.ports.workflows import Manifest, SubmitOptions
@@ -254,6 +255,9 @@ def _metadata(
             f"There is a workflow '{name}' already.", hint="Use generateName, or another name with --name."
         )
     metadata |= {"name": name, "namespace": namespace, "uid": uid, "creationTimestamp": rfc3339(now)}
+    parent = current_parent()
+    if parent:
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), TRACE_ANNOTATION: parent}
     metadata = with_own_metadata(metadata, spec, now)
     reference = (workflow.get("spec") or {}).get("workflowTemplateRef")
     if reference:
