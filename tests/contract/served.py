@@ -7,9 +7,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 
+from tiphys.client.backend import ClientBackend
+from tiphys.client.connection import Connection
+from tiphys.client.steps import Workshop
+from tiphys.integrations.local.inline import InlineRunner
+from tiphys.records.base import DEFAULT_WORKSPACE
 from tiphys.server.app import make_app
 from tiphys.services.backend import LocalBackend
 
@@ -29,3 +35,10 @@ def served(backend: LocalBackend, *, port: int = 0) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def client_of(connection: Connection, folder: Path, *, workspace: str = DEFAULT_WORKSPACE) -> ClientBackend:
+    """A client with a home of its own in a folder, which carries steps out in this process."""
+    inline = InlineRunner()
+    workshop = Workshop(folder / "client-home", lender=inline, runners={"inline": lambda: inline})
+    return ClientBackend(connection, workshop, workspace=workspace)

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.served import served
-from tiphys.client.backend import ClientBackend
+from tests.contract.served import client_of, served
 from tiphys.client.connection import Connection
 from tiphys.db.store import open_store
 from tiphys.engine.model import Phase
@@ -69,7 +68,7 @@ def whole(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalBacke
 
 
 @pytest.fixture(params=["services", "api"])
-def world(request: pytest.FixtureRequest, whole: LocalBackend) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, whole: LocalBackend, tmp_path: Path) -> Iterator[World]:
     played = fill(whole, "mine")
     fill(whole, "theirs")
     mine = whole.in_workspace("mine")
@@ -81,8 +80,8 @@ def world(request: pytest.FixtureRequest, whole: LocalBackend) -> Iterator[World
         if request.param == "api":
             connection = Connection(stack.enter_context(served(whole)))
             stack.callback(connection.close)
-            owner = ClientBackend(connection, workspace="mine")
-            other = ClientBackend(connection, workspace="theirs")
+            owner = client_of(connection, tmp_path, workspace="mine")
+            other = client_of(connection, tmp_path, workspace="theirs")
         yield World(whole, owner, other, played.run, step, version, mine.models.get_version("m"))
 
 

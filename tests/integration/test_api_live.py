@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.contract.served import served
+from tests.contract.served import client_of, served
 
 from tiphys.client.backend import ClientBackend
 from tiphys.client.connection import Connection
@@ -93,11 +93,11 @@ def logged(*texts: str) -> str:
 
 
 @pytest.fixture
-def open_client() -> Iterator[Callable[[str], ClientBackend]]:
+def open_client(tmp_path: Path) -> Iterator[Callable[[str], ClientBackend]]:
     with ExitStack() as stack:
 
         def opened(url: str) -> ClientBackend:
-            client = ClientBackend(Connection(url, patience=60.0), workspace="mine")
+            client = client_of(Connection(url, patience=60.0), tmp_path, workspace="mine")
             stack.callback(client.close)
             return client
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.contract.served import served
+from tests.contract.served import client_of, served
 from tests.unit.sdk.test_client import *  # noqa: F403  # every test, on the fixture below
 
-from tiphys.client.backend import ClientBackend
 from tiphys.client.connection import Connection
 from tiphys.db.store import open_store
 from tiphys.sdk.session import use_backend
@@ -21,7 +20,7 @@ from tiphys.testing.playing import IdleHost
 def backend(tmp_path: Path) -> Iterator[LocalBackend]:
     behind = LocalBackend(open_store(f"sqlite:///{tmp_path / 'tiphys.db'}"), home=tmp_path, host=IdleHost())
     with served(behind) as url:
-        asked = ClientBackend(Connection(url))
+        asked = client_of(Connection(url), tmp_path)
         with use_backend(asked):
             yield behind
         asked.close()

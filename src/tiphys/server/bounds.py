@@ -6,6 +6,7 @@ error bodies, and told in the access log.
 
 from __future__ import annotations
 
+import re
 import time
 from asyncio import wait_for
 from collections import OrderedDict
@@ -26,6 +27,9 @@ _CLIENTS = 10_000
 #: Seconds without a byte after which a body is not waited for any longer.
 _SILENCE = 60.0
 _TOO_SLOW = refusal(EXHAUSTED, f"Nothing of the body came for {_SILENCE:.0f} seconds.", status=408)
+#: Paths of artifacts' data, which goes to the disk piece by piece, and its bytes at most.
+_IS_UPLOAD = re.compile(r"/api/tiphys/v1/workspaces/[^/]+/artifact-stores/[^/]+/trees/[^/]+").fullmatch
+_UPLOAD = 1 << 40
 #: Seconds of requests that may come at once after a pause.
 _BURST = 2.0
 
@@ -60,11 +64,12 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = _UPLOAD if scope["method"] == "PUT" and _IS_UPLOAD(scope["path"]) else self._limit
         told = Headers(scope=scope).get("content-length", "")
-        if told.isdigit() and int(told) > self._limit:
+        if told.isdigit() and int(told) > limit:
             await self._too_large()(scope, receive, send)
             return
-        counted = _Counted(receive, send, self._limit)
+        counted = _Counted(receive, send, limit)
         with suppress(_EndedError):
             await self._app(scope, counted.receive, counted.send)
         if counted.wrong and not counted.has_begun:

@@ -19,6 +19,8 @@ from tiphys.services.backend import LocalBackend
 
 #: Seconds that requests have to end in.
 _GRACE = 5
+#: Seconds for which a connection is kept that is not used.
+_KEPT = 75
 #: Clients that may wait to be let in.
 _BACKLOG = 2048
 
@@ -132,6 +134,8 @@ def serve(
         server_header=False,
         # Whoever sends a request could else say that it came from another address.
         proxy_headers=False,
+        # Clients that ask every few seconds must not find the connection closed just as they do.
+        timeout_keep_alive=_KEPT,
         timeout_graceful_shutdown=_GRACE,
     )
     server = DrainingServer(config, drain)

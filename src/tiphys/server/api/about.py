@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tiphys._version import __version__
+from tiphys.ports.access import ANYONE
 from tiphys.ports.wire import API_MAJOR
 from tiphys.records.base import DEFAULT_WORKSPACE
 from tiphys.server.api.answers import answer
@@ -32,4 +33,4 @@ class Info:
 @router.get("/info", response_model=Info)
 def info(request: Request) -> Response:
     """What this server is; nobody needs a permission for it."""
-    return answer(Info(__version__, API_MAJOR, DEFAULT_WORKSPACE, request.app.state.authentication))
+    return answer(Info(__version__, API_MAJOR, DEFAULT_WORKSPACE, request.scope.get("principal") is not ANYONE))

@@ -51,7 +51,6 @@ def make_api(
     *,
     runner: str | None = None,
     ending: Callable[[], bool] = lambda: False,
-    authentication: bool = False,
 ) -> FastAPI:
     """Our API, to be mounted under its path.
 
@@ -59,7 +58,6 @@ def make_api(
         backend: The services of all workspaces.
         runner: What carries submitted workflows out; None for the default.
         ending: Tells whether answers without end should end.
-        authentication: Whether clients must say who they are; they are told so.
     """
     api = FastAPI(
         title="Tiphys",
@@ -78,5 +76,5 @@ def make_api(
     for router in ROUTERS:
         api.include_router(router)
     api.state.backend, api.state.runner = backend, runner
-    api.state.ending, api.state.authentication = ending, authentication
+    api.state.ending = ending
     return api

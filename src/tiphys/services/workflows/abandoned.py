@@ -22,13 +22,14 @@ IsAlive = Callable[[str], bool]
 def abandoned(reader: Reader, rows: Iterable[WorkflowSummary], is_alive: IsAlive) -> list[WorkflowSummary]:
     """Those that have not ended and that nobody carries out.
 
-    But for pipelines, as their next call takes them up, and for those that wait in the queue.
+    But for those that wait in the queue, and for pipelines, as their next call takes them up; a pipeline that was sent to
+    a server with its code has no such call.
     """
     dead = {row.id: row for row in rows if row.finished_at is None and not is_alive(row.owner)}
     for uid in waiting(reader, dead.values()):
         del dead[uid]
-    runs = reader.find(Query.of(Run, workflow_uid=list(dead), pipeline_id=None)) if dead else []
-    return [dead[run.workflow_uid] for run in runs]
+    runs = reader.find(Query.of(Run, workflow_uid=list(dead))) if dead else []
+    return [dead[run.workflow_uid] for run in runs if run.pipeline_id is None or "code_tree" in run.config]
 
 
 def waiting(reader: Reader, rows: Iterable[WorkflowSummary]) -> dict[str, str]:

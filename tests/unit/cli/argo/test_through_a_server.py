@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.contract.served import served
+from tests.contract.served import client_of, served
 from tests.unit.cli.argo.test_commands import (  # noqa: F401  # collected here, too
     test_a_workflow_is_shown,
     test_a_wrong_type_is_told_with_its_line,
@@ -49,14 +50,13 @@ from tests.unit.cli.argo.test_stored import (  # noqa: F401  # collected here, t
 from tests.unit.cli.conftest import Invoke
 
 from tiphys.cli.main import main
-from tiphys.client.backend import ClientBackend
 from tiphys.client.connection import Connection
 from tiphys.services.backend import LocalBackend
 
 
 @pytest.fixture
-def invoke(backend: LocalBackend) -> Iterator[Invoke]:
-    with served(backend) as url, closing(ClientBackend(Connection(url))) as client:
+def invoke(backend: LocalBackend, tmp_path: Path) -> Iterator[Invoke]:
+    with served(backend) as url, closing(client_of(Connection(url), tmp_path)) as client:
 
         def call(*arguments: str, code: int = 0, input: str | None = None) -> Result:
             result = CliRunner().invoke(main, arguments, obj=client, input=input, catch_exceptions=False)
