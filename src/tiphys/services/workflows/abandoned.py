@@ -22,8 +22,8 @@ IsAlive = Callable[[str], bool]
 def abandoned(reader: Reader, rows: Iterable[WorkflowSummary], is_alive: IsAlive) -> list[WorkflowSummary]:
     """Those that have not ended and that nobody carries out.
 
-    But for those that wait in the queue, and for pipelines, as their next call takes them up; a pipeline that was sent to
-    a server with its code has no such call.
+    But for those that wait in the queue, and for pipelines, as their next call takes them up. One that was sent to a
+    server with its code has no such call.
     """
     dead = {row.id: row for row in rows if row.finished_at is None and not is_alive(row.owner)}
     for uid in waiting(reader, dead.values()):
