@@ -15,9 +15,9 @@ from tiphys.services.backend import LocalBackend
 
 
 @contextmanager
-def served(backend: LocalBackend) -> Iterator[str]:
-    """Serve a backend; gives the URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def served(backend: LocalBackend, *, port: int = 0) -> Iterator[str]:
+    """Serve a backend, on a free port unless one is given; gives the URL."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
         app = make_app(backend, hosts={"127.0.0.1"}, ending=lambda: server.should_exit)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=5))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,16 @@ from tiphys.client.backend import ClientBackend
 from tiphys.client.connection import Connection
 from tiphys.db.store import open_store
 from tiphys.engine.model import Phase
-from tiphys.errors import NotFoundError
+from tiphys.errors import InvariantError, NotFoundError, UsageError
 from tiphys.integrations.local.artifact_store import LocalArtifactStore
 from tiphys.ports.backend import Backend, ModelRequest, TagRequest
 from tiphys.ports.wire import API, OF_WORKSPACE
-from tiphys.records.artifacts import ArtifactVersion
+from tiphys.records.artifacts import Artifact, ArtifactVersion
 from tiphys.records.base import EntityType, Query, Record
 from tiphys.records.models import ModelStage, ModelVersion
 from tiphys.records.runs import Metadata, Pipeline, Run, StepRun
 from tiphys.records.stacks import ComponentType
+from tiphys.records.synchronization import LockLimit
 from tiphys.records.tags import TagRecord
 from tiphys.services.backend import LocalBackend
 from tiphys.services.recorder import MLRecorder
@@ -178,3 +179,25 @@ def test_an_id_of_another_workspace_is_answered_as_one_that_never_was(whole: Loc
             with pytest.raises(NotFoundError, match=record.id):
                 connection.ask("GET", f"{API}/workspaces/theirs/{name}", query={"after": record.id})
         connection.close()
+
+
+def test_what_belongs_to_no_workspace_is_not_asked_for_in_one(whole: LocalBackend) -> None:
+    for ask in (whole.in_workspace("mine").find, whole.in_workspace("mine").count):
+        with pytest.raises(UsageError, match="A LockLimit belongs to no workspace"):
+            ask(Query(LockLimit))
+
+
+def test_records_of_another_workspace_are_neither_written_nor_removed(whole: LocalBackend) -> None:
+    run = fill(whole, "mine").run
+    with whole.in_workspace("theirs").store.transaction() as transaction:
+        with pytest.raises(InvariantError):
+            transaction.add(replace(run, id="new", name="new"))
+        with pytest.raises(NotFoundError):
+            transaction.update(Run, run.id, name="new")
+        with pytest.raises(NotFoundError):
+            transaction.next_number(Artifact, whole.find(Query.of(Artifact))[0].id)
+        assert transaction.delete(Run, [run.id]) == 0
+        assert transaction.delete_found(Query.of(StepRun, run_id=run.id)) == 0
+        assert transaction.delete_found(Query(Metadata)) == 0
+    assert whole.runs.get(run.id) == run
+    assert (whole.count(Query(StepRun)), whole.count(Query(Metadata))) == (1, 1)

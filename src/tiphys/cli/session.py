@@ -33,7 +33,7 @@ def local_backend() -> LocalBackend:
 
         settings = read_settings()
         if settings.server is not None:
-            click.echo(f"This works on the database of {settings.home}, not on the server {settings.server.url}.")
+            click.echo(f"This works on the database of {settings.home}; the login is for other commands.", err=True)
         root.obj = local_backend()
     found: LocalBackend = root.obj
     return found

@@ -11,26 +11,9 @@ from typing import Any
 
 import httpx2
 
+from tiphys import errors
 from tiphys._util.ids import new_id
-from tiphys.errors import (
-    AlreadyExistsError,
-    ArtifactError,
-    ArtifactMissingError,
-    ConflictError,
-    DefinitionError,
-    DigestMismatchError,
-    ExpressionError,
-    InvariantError,
-    NotFoundError,
-    ServiceError,
-    SpecError,
-    StackError,
-    StoreError,
-    TiphysError,
-    UnimplementedError,
-    UpgradeError,
-    UsageError,
-)
+from tiphys.errors import ConflictError, NotFoundError, ServiceError, TiphysError, UsageError
 from tiphys.ports.wire import ERROR_DOMAIN, REQUEST_HEADER, VERSION, VERSION_HEADER, dump
 
 #: Seconds: to be let in, and between two bytes of an answer.
@@ -39,26 +22,11 @@ _CONNECT, _READ = 5.0, 60.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 #: Statuses of a server, or of what stands before it, that is not ready.
 _AWAY = (502, 503, 504)
+#: All errors by their code but those that are made of more than words.
 _CLASSES: dict[str, type[TiphysError]] = {
     kind.code: kind
-    for kind in (
-        AlreadyExistsError,
-        ArtifactError,
-        ArtifactMissingError,
-        ConflictError,
-        DefinitionError,
-        DigestMismatchError,
-        ExpressionError,
-        InvariantError,
-        NotFoundError,
-        ServiceError,
-        SpecError,
-        StackError,
-        StoreError,
-        UnimplementedError,
-        UpgradeError,
-        UsageError,
-    )
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, TiphysError) and kind.__init__ is TiphysError.__init__
 }
 #: Of errors whose code this client does not know.
 _BY_STATUS: dict[int, type[TiphysError]] = {400: UsageError, 404: NotFoundError, 409: ConflictError, 502: ServiceError}
@@ -100,7 +68,7 @@ class Connection:
         self._client = httpx2.Client(
             base_url=self.url,
             headers=headers,
-            verify=ssl.create_default_context(cafile=authority) if authority and verified else verified,
+            verify=_trusting(authority) if authority and verified else verified,
             timeout=httpx2.Timeout(_READ, connect=_CONNECT),
         )
 
@@ -196,6 +164,16 @@ class Connection:
                 told, self._away = self._away, False
             if told:
                 self._tell(f"The server {self.url} is back.")
+
+
+def _trusting(authority: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=authority)
+    except OSError as error:
+        raise UsageError(
+            f"The certificates to trust cannot be read from '{authority}': {error.strerror or error}.",
+            hint="Name another file: tiphys login URL --ca FILE, or TIPHYS_CA.",
+        ) from error
 
 
 def _is_away(response: httpx2.Response) -> bool:

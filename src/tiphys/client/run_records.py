@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from abc import ABC
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +18,10 @@ from tiphys.engine.model import Node
 from tiphys.ports.backend import Runs
 from tiphys.ports.wire import API
 from tiphys.records.runs import Run, StepRun
+
+_log = logging.getLogger(__name__)
+#: Seconds before a log that broke off is asked for again.
+_PAUSE = 0.2
 
 
 class RunReader(Runs, ABC):
@@ -68,15 +74,17 @@ class RunReader(Runs, ABC):
             again: Counter[str] = Counter()
             try:
                 for found in self._frames(path, query):
+                    if found.get("end"):
+                        return
                     again[found["step"]] += 1
                     if again[found["step"]] > given[found["step"]]:
                         given[found["step"]] += 1
                         yield found["step"], found["line"]
-            except httpx2.TransportError:
-                # Returns when the server is there again, or raises when the patience is at its end.
-                self._place.connection.send("GET", f"{API}/info")
-            else:
-                return
+            except httpx2.TransportError as error:
+                _log.debug("the lines of a log broke off: %s", error)
+            time.sleep(_PAUSE)
+            # Returns when the server is there again, or raises when the patience is at its end.
+            self._place.connection.send("GET", f"{API}/info")
 
     def _frames(self, path: str, query: dict[str, str | None]) -> Iterator[Any]:
         parameters = {key: value for key, value in query.items() if value is not None}

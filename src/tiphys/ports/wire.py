@@ -62,8 +62,6 @@ OF_WORKSPACE: Mapping[str, type[Record]] = {
 SHARED: Mapping[str, type[Record]] = {"stacks": StackRecord, "components": Component, "services": Service}
 
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
-#: What an integer column holds.
-_LARGEST = 2**63 - 1
 
 
 def _plain(value: Any) -> Any:
@@ -149,7 +147,6 @@ def read_filter(kind: type[Record], text: str) -> Where:
         raise UsageError(f"The value in the filter '{text}' is wrong: {problems_in(error.errors())}.") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"The value in the filter '{text}' is not JSON: {error}.") from error
-    _check_storable(found, text)
     return Where(field, found, known)
 
 
@@ -157,7 +154,7 @@ def _value_type(hint: Any, operator: str) -> Any:
     """What a field's type says of the value that it is compared with."""
     if operator in ("prefix", "contains"):
         return str
-    return types.GenericAlias(list, (hint,)) if operator == "in" else hint | None
+    return types.GenericAlias(list, (hint | None,)) if operator == "in" else hint | None
 
 
 def _hints(kind: type[Record]) -> dict[str, Any]:
@@ -168,14 +165,3 @@ def _hints(kind: type[Record]) -> dict[str, Any]:
 
 
 _known_hints: dict[type[Record], dict[str, Any]] = {}
-
-
-def _check_storable(value: Any, text: str) -> None:
-    """Refuse what PostgreSQL does not compare with: no database holds a NUL in a text or a number of over 64 bits."""
-    if isinstance(value, list):
-        for each in value:
-            _check_storable(each, text)
-    elif isinstance(value, str) and "\0" in value:
-        raise UsageError(f"The value in the filter '{text}' holds a NUL.")
-    elif isinstance(value, int) and abs(value) > _LARGEST:
-        raise UsageError(f"The number in the filter '{text}' is too large.")

@@ -8,7 +8,7 @@ from datetime import datetime
 from tiphys._util.ids import new_id
 from tiphys._util.times import to_epoch, utc_now
 from tiphys.engine.model import ArtifactValue, Node
-from tiphys.errors import AlreadyExistsError, NotFoundError
+from tiphys.errors import AlreadyExistsError, NotFoundError, UsageError
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.backend import Artifacts, NewArtifactVersion, TagRequest
 from tiphys.ports.component import StackComponent
@@ -81,6 +81,7 @@ def create_version(
     transaction: Transaction, workspace: str, request: NewArtifactVersion, *, now: datetime
 ) -> ArtifactVersion:
     """Record a version of stored data."""
+    _check_visualizations(request)
     fresh = Artifact(
         id=new_id(), name=request.name, workspace=workspace, has_custom_name=request.has_custom_name, created_at=now
     )
@@ -127,6 +128,13 @@ def create_version(
     tags = [TagRequest(name=name) for name in request.tags]
     put_tags(transaction, workspace, tags, EntityType.ARTIFACT_VERSION, record.id, now=now)
     return record
+
+
+def _check_visualizations(request: NewArtifactVersion) -> None:
+    """What removes data nobody points to relies on their digests, whoever recorded them."""
+    for name, picture in request.visualizations.items():
+        if not isinstance(picture, Mapping) or not isinstance(picture.get("digest"), str):
+            raise UsageError(f"The visualization '{name}' of a version of '{request.name}' has no digest.")
 
 
 def walk(reader: Reader, kind: type[R]) -> Iterator[R]:

@@ -9,6 +9,7 @@ import pytest
 
 from tiphys._util.times import utc_now
 from tiphys.engine.model import Node, NodeType, Phase, Values
+from tiphys.errors import UsageError
 from tiphys.ports.store import WorkflowBatch
 from tiphys.records.artifacts import ArtifactVersion
 from tiphys.records.base import Query
@@ -36,6 +37,13 @@ def keep(store, text, *, hours=2.0):
     tree = store.commit_bytes("f", text.encode())
     age(store, tree.digest, hours=hours)
     return tree.digest
+
+
+@pytest.mark.parametrize("picture", ["x", {}, {"digest": 1}, None])
+def test_a_visualization_without_a_digest_is_refused(backend, picture):
+    with pytest.raises(UsageError, match=r"'p\.png' of a version of 'm'"):
+        backend.artifacts.create_version(a_version(visualizations={"p.png": picture}))
+    assert backend.count(Query.of(ArtifactVersion)) == 0
 
 
 def test_what_nothing_points_to_is_removed(backend, store):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,6 +20,8 @@ from tiphys.server.auth.permissions import Action, needs
 from tiphys.server.streams import stream
 
 router = of_workspace("runs")
+#: A step's name, and what it wrote.
+_Line = tuple[str, str]
 _READ, _WRITE = [Depends(needs("runs", Action.READ))], [Depends(needs("runs", Action.WRITE))]
 
 
@@ -79,13 +82,22 @@ async def events_of_run(request: Request, backend: Here, run: str) -> Response:
 async def logs_of_run(
     request: Request, backend: Here, run: str, step: str | None = None, follow: bool = False
 ) -> Response:
-    """What the steps wrote, line by line: `{"result": {"step": …, "line": …}}`; with `follow` until the run ends."""
+    """What the steps wrote, line by line: `{"result": {"step": …, "line": …}}`; with `follow` until the run ends.
+
+    The last one is `{"result": {"end": true}}`; without it the server or the connection has ended before.
+    """
     return await stream(
         request,
-        lambda: backend.runs.log_batches(run, step=step, follow=follow),
-        lambda pair: {"step": pair[0], "line": pair[1]},
+        lambda: _with_end(backend.runs.log_batches(run, step=step, follow=follow)),
+        lambda pair: {"step": pair[0], "line": pair[1]} if pair else {"end": True},
         fail=_failure,
     )
+
+
+def _with_end(looks: Iterator[list[_Line]]) -> Iterator[list[_Line | None]]:
+    for lines in looks:
+        yield [*lines]
+    yield [None]
 
 
 def _failure(error: TiphysError) -> Any:

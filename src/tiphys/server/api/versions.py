@@ -62,7 +62,5 @@ class Versions:
         wrong = refusal_of(Headers(scope=scope).get(VERSION_HEADER, ""))
         if wrong is not None:
             await answer(wrong, status=426)(scope, receive, say)
-        elif b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"]:
-            await answer(Problem("invalid", "The address holds a NUL."), status=400)(scope, receive, say)
         else:
             await self._app(scope, receive, say)
