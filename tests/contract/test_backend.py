@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.contract.served import client_of, served
+from tiphys.client.artifact_store import ServerArtifactStore
 from tiphys.client.connection import Connection
 from tiphys.db.store import SqlStore, open_store
+from tiphys.errors import NotFoundError
 from tiphys.ports.backend import Backend
+from tiphys.records.stacks import ComponentType
 from tiphys.services.backend import LocalBackend
 from tiphys.testing.backend_contract import BackendContract
 from tiphys.testing.playing import IdleHost
@@ -63,3 +66,21 @@ class TestOverTheApi(BackendContract):
             client = client_of(Connection(url), tmp_path)
             yield client
             client.close()
+
+    def test_a_stack_is_registered_used_and_deleted(self, backend: Backend, tmp_path: Path) -> None:
+        """Its artifact store is reached through the server, and is another one on this machine."""
+        stacks = backend.stacks
+        stacks.register_component(ComponentType.ARTIFACT_STORE, "b", "local", {"path": str(tmp_path / "b")})
+        stacks.register("mine", {ComponentType.ARTIFACT_STORE: ["b"]}, activate=True)
+        store = stacks.component(ComponentType.ARTIFACT_STORE)
+        assert isinstance(store, ServerArtifactStore)
+        stored = store.commit_bytes("value", b"data")
+        assert any((tmp_path / "b").rglob("*-value"))
+        stacks.activate("default")
+        default = stacks.component(ComponentType.ARTIFACT_STORE)
+        assert isinstance(default, ServerArtifactStore)
+        assert store.exists(stored.digest)
+        assert not default.exists(stored.digest)
+        stacks.delete("mine")
+        with pytest.raises(NotFoundError):
+            stacks.get("mine")

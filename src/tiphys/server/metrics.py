@@ -27,6 +27,7 @@ from tiphys.records.base import Query
 from tiphys.records.metrics import MetricValue
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.records.workflows import WorkflowSummary
+from tiphys.server.auth.permissions import Action, needs
 from tiphys.services.backend import LocalBackend
 from tiphys.services.workflows.metric_store import exposition
 
@@ -88,7 +89,8 @@ class Metrics:
 
 
 def metrics(request: Request) -> Response:
-    """GET /metrics."""
+    """GET /metrics. They name workspaces, so who asks needs a role in one."""
+    needs("metrics", Action.READ)(request)
     text: str = request.app.state.metrics.text()
     return Response(text, media_type=_TYPE)
 

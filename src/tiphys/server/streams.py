@@ -35,6 +35,7 @@ async def stream(
     show: Callable[[T], Any],
     mask: Callable[[Any], Any] = lambda frame: frame,
     fail: Callable[[TiphysError], Any] = stream_error,
+    tells_its_end: bool = False,
 ) -> Response:
     """What is found look by look, until there is nothing to look for any more, or the server or the client ends.
 
@@ -46,6 +47,7 @@ async def stream(
         show: What is sent of one thing that was found.
         mask: Takes from a frame what was not asked for.
         fail: What is sent of an error that ends it.
+        tells_its_end: Whether a frame says that it is over; else one says that it is not, if the server ends.
     """
     iterator = await run_in_threadpool(looks)
     first = await run_in_threadpool(next, iterator, None)
@@ -72,7 +74,7 @@ async def stream(
                 return
             if not found and found is not None:
                 await asyncio.sleep(PAUSE)
-        if found is not None:
+        if found is not None and not tells_its_end:
             # A client that follows is to know that this is not the end of what it follows.
             yield frame({"error": fail(StoreError("The server ends; ask again when it is back."))})
 

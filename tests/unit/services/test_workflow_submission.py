@@ -76,12 +76,12 @@ def test_options_change_a_copy(options, path, value):
     assert manifest == before
 
 
-def test_an_artifact_override_names_an_argument_and_a_key_of_its_place():
+def test_an_artifact_override_names_an_argument_with_a_location():
     manifest = a_manifest(arguments={"artifacts": [{"name": "a"}]})
     with pytest.raises(UsageError, match="no artifact argument 'b'"):
         apply_options(manifest, SubmitOptions(artifacts={"b": "k"}))
-    apply_options(manifest, SubmitOptions(artifacts={"a": "k"}))
-    assert manifest["spec"]["arguments"]["artifacts"] == [{"name": "a", "s3": {"key": "k"}}]
+    with pytest.raises(UsageError, match="'a' has no location"):
+        apply_options(manifest, SubmitOptions(artifacts={"a": "k"}))
 
 
 # Names and metadata

@@ -75,7 +75,7 @@ async def events_of_run(request: Request, backend: Here, run: str) -> Response:
 
     Server-sent events for a client that accepts them, else lines of JSON: `{"result": {"run": …, "nodes": […]}}`.
     """
-    return await stream(request, lambda: backend.runs.changes(run), plain, fail=_failure)
+    return await stream(request, lambda: backend.runs.changes(run), plain, fail=_failure, tells_its_end=True)
 
 
 @router.get("/runs/{run:path}/logs", dependencies=_READ)
@@ -91,6 +91,7 @@ async def logs_of_run(
         lambda: _with_end(backend.runs.log_batches(run, step=step, follow=follow)),
         lambda pair: {"step": pair[0], "line": pair[1]} if pair else {"end": True},
         fail=_failure,
+        tells_its_end=True,
     )
 
 

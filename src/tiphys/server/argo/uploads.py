@@ -1,7 +1,7 @@
 """Files that are uploaded to be an input of a workflow (as Argo 4.1, server/artifacts `UploadInputArtifact`).
 
-The file goes to where the template's artifact argument is, or to the default repository, under a key of its own, which
-is answered: whoever submits from the template names it in `submitOptions.artifacts`.
+The file goes to the place of the template's artifact argument (the default repository, if that names a key alone),
+under a key of its own, which is answered: whoever submits from the template names it in `submitOptions.artifacts`.
 """
 
 from __future__ import annotations

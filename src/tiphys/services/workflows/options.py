@@ -17,7 +17,7 @@ def apply_options(manifest: Mapping[str, Any], options: SubmitOptions) -> Manife
     """A copy of a workflow with the options applied.
 
     Raises:
-        UsageError: an artifact that is to come from elsewhere is not an argument.
+        UsageError: an artifact that is to come from elsewhere is not an argument with a location.
     """
     workflow = deepcopy(dict(manifest))
     spec = workflow.setdefault("spec", {})
@@ -66,8 +66,14 @@ def _override_artifacts(spec: dict[str, Any], keys: Mapping[str, str]) -> None:
 
 
 def with_key(artifact: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """An artifact at another key of the place where it is; one without a place is in the default repository."""
-    place = next((place for place in _KEYS if artifact.get(place) is not None), "s3")
+    """An artifact at another key of the place where it is.
+
+    Raises:
+        UsageError: it has no place with keys.
+    """
+    place = next((place for place in _KEYS if artifact.get(place) is not None), None)
+    if place is None:
+        raise UsageError(f"The artifact argument '{artifact.get('name')}' has no location whose key could be changed.")
     return {**artifact, place: {**(artifact.get(place) or {}), _KEYS[place]: key}}
 
 
