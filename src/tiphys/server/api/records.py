@@ -26,7 +26,7 @@ RESOURCES = {
     "pipelines": "pipelines",
     "runs": "runs",
     "step-runs": "runs",
-    "workflows": "runs",
+    "workflows": "workflows",
     "metadata": "metadata",
     "artifacts": "artifacts",
     "artifact-versions": "artifacts",

@@ -164,7 +164,7 @@ def _other_routes() -> list[Route]:
         _route("GET", f"{_API}/version", about.version, "server"),
         _route("POST", f"{_API}/tracking/event", about.track, "server", Action.READ),
         *(
-            _route("GET", f"{_API}/{kind}/{{namespace}}", about.nothing, "events")
+            _route("GET", f"{_API}/{kind}/{{namespace}}", about.nothing, "server")
             for kind in ("event-sources", "sensors")
         ),
         *(
