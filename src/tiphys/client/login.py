@@ -53,7 +53,7 @@ def read_login(home: Path) -> Login | None:
     try:
         found = json.loads(path.read_text("utf-8"))
         return Login(**found)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
