@@ -158,4 +158,5 @@ def _announce(host: str, port: int, certificate: Certificate | None) -> None:
     if certificate and certificate.authority:
         click.echo(f"Certificate of its authority: {certificate.authority}")
         click.echo(f"To trust it: export REQUESTS_CA_BUNDLE={certificate.authority}")
-    click.echo(f"Argo's API: {scheme}://{shown}:{port} (Ctrl-C ends)")
+    url = f"{scheme}://{shown}:{port}"
+    click.echo(f"Argo's API: {url} (Ctrl-C ends). For pipelines: tiphys login {url}")
