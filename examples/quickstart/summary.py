@@ -44,8 +44,9 @@ def show_runs(runs: list[Any]) -> None:
 def show_artifacts(run: Any) -> None:
     """The values that steps returned: names, versions, and digests under which they are kept."""
     artifacts = sorted(run.artifact_versions, key=lambda artifact: artifact.id)
-    folder = Path(artifacts[0].uri).parents[1]
-    heading(f"Artifacts [not bold]in {folder}, by the digest of their content")
+    uri = artifacts[0].uri
+    place = uri.rpartition("/trees/")[0] if "://" in uri else Path(uri).parents[1]
+    heading(f"Artifacts [not bold]in {place}, by the digest of their content")
     table = Table.grid(padding=(0, 2))
     for artifact in artifacts:
         kind = artifact.data_type.rpartition(".")[2]
