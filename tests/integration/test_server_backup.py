@@ -18,6 +18,7 @@ import httpx2
 import pytest
 from tests.contract.conftest import empty_postgres_url, postgres
 from tests.integration.server_desk import PATIENCE, RunningServer, running_server, workflow
+from tests.needs import lacking
 
 from tiphys.testing.postgres import PostgresServer
 
@@ -33,9 +34,7 @@ def urls(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/first/tiphys.db", f"sqlite:///{tmp_path}/second/tiphys.db"
     if not shutil.which("pg_dump"):
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail("pg_dump is not installed")
-        pytest.skip("pg_dump is not installed")
+        lacking("pg_dump is not installed (scripts/ensure_packages.sh).")
     server: PostgresServer = request.getfixturevalue("postgres")
     first: str = request.getfixturevalue("empty_postgres_url")
     return first, server.create_database(f"second_{os.getpid()}")
