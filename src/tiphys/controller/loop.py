@@ -25,7 +25,6 @@ from tiphys.controller.fencing import new_places
 from tiphys.controller.figures import Figures
 from tiphys.controller.keeper import Keeper
 from tiphys.controller.leases import Leases
-from tiphys.controller.lender import Lender
 from tiphys.controller.locks import Grant, granted, release
 from tiphys.controller.signals import deferred_signals
 from tiphys.controller.timers import Timers
@@ -48,6 +47,7 @@ from tiphys.engine.model import Phase, WorkflowState
 from tiphys.errors import ConflictError, NotFoundError, StoreError, TiphysError
 from tiphys.ports.clock import Clock
 from tiphys.ports.engine_host import EngineHost, HostFigures, Watcher
+from tiphys.ports.lender import Lender
 from tiphys.ports.recorder import Change, Recorder
 from tiphys.ports.runner import Runner
 from tiphys.ports.store import Store, StoredWorkflow, Transaction, WorkflowBatch

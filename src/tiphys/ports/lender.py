@@ -1,4 +1,4 @@
-"""What the controller asks of a runner that can use waiting threads."""
+"""Port: a runner that can use the threads of those who wait for a run."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self, TextIO
@@ -354,13 +354,6 @@ def last_lines(path: Path, count: int) -> list[LogLine]:
     except FileNotFoundError:
         return []
     return [parse_line(line) for line in lines[-count:]]
-
-
-def read_log(store: ArtifactStore, digest: str) -> Iterator[LogLine]:
-    """The lines of a stored log."""
-    with store.open_tree(digest) as folder, (folder / FILE).open(encoding="utf-8", newline="\n") as lines:
-        for line in lines:
-            yield parse_line(line)
 
 
 def parse_line(line: str) -> LogLine:

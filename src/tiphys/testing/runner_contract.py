@@ -30,8 +30,8 @@ from tiphys.ports.runner import Runner, Task
 from tiphys.ports.step_result import StepResult
 from tiphys.records.artifacts import ArtifactRef
 from tiphys.sdk.components import components_of
-from tiphys.sdk.logs import read_log
 from tiphys.sdk.materializing import load_value
+from tiphys.testing.stored_logs import read_log
 from tiphys.testing.tasks import components, step_task
 
 #: Seconds after which something that should have happened counts as missing.

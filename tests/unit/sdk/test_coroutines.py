@@ -10,7 +10,8 @@ import pytest
 from tiphys.integrations.local.artifact_store import LocalArtifactStore
 from tiphys.integrations.local.config import LocalArtifactStoreConfig
 from tiphys.sdk.coroutines import run
-from tiphys.sdk.logs import capture, read_log
+from tiphys.sdk.logs import capture
+from tiphys.testing.stored_logs import read_log
 
 
 async def value(result: Any) -> Any:

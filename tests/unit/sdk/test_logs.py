@@ -13,7 +13,8 @@ import pytest
 from tiphys.integrations.local.artifact_store import LocalArtifactStore
 from tiphys.integrations.local.config import LocalArtifactStoreConfig
 from tiphys.sdk import logs
-from tiphys.sdk.logs import capture, live_path, parse_line, read_log
+from tiphys.sdk.logs import capture, live_path, parse_line
+from tiphys.testing.stored_logs import read_log
 
 
 @pytest.fixture

@@ -20,10 +20,11 @@ from tiphys.records.artifacts import ArtifactRef
 from tiphys.sdk.components import components_of
 from tiphys.sdk.config import UnmaterializedArtifact
 from tiphys.sdk.context import get_step_context
-from tiphys.sdk.logs import live_path, read_log
+from tiphys.sdk.logs import live_path
 from tiphys.sdk.materializing import load_value, save_value
 from tiphys.sdk.registry import remember
 from tiphys.sdk.runtime import report_lost, run_task
+from tiphys.testing.stored_logs import read_log
 from tiphys.testing.tasks import components, step_task
 
 
