@@ -30,7 +30,7 @@ from tiphys.records.base import Query
 from tiphys.records.stacks import ComponentType
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.backend import LocalBackend
-from tiphys.services.client_tasks import ClientTasks
+from tiphys.services.client_tasks import is_by_client
 from tiphys.services.recorder import MLRecorder
 
 _backends: dict[tuple[int, Settings], Backend] = {}
@@ -148,7 +148,7 @@ def make_backend(settings: Settings) -> Backend:
     def runner(name: str) -> Runner:
         if name == "inline":
             return inline
-        if name.startswith(f"{ClientTasks.name}-"):
+        if is_by_client(name):
             return backend.clients
         if name in ("process", "sandbox", "container"):
             return RoutingRunner(name, partial(_leaf_runner, runner=name, backend=backend))

@@ -11,15 +11,18 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tiphys.client.artifact_store import ServerArtifactStore
 from tiphys.client.place import Place, segment
 from tiphys.client.sessions import session
 from tiphys.engine.events import TaskFinished, TaskProgressed, TaskReady
+from tiphys.errors import ConflictError
 from tiphys.ports.backend import Observer
+from tiphys.ports.lender import Lender
 from tiphys.ports.runner import Runner, Task
 from tiphys.ports.step_result import StepResult
 from tiphys.records.runs import ExecutionStatus, Run
@@ -39,16 +42,6 @@ _THREADS = 2
 _LOG_PART = 256 * 1024
 #: Seconds that a cancelled task has to end by itself.
 _GRACE = 5.0
-
-
-class Lender(Protocol):
-    """A runner that uses the waiting thread."""
-
-    def work(self, until: Callable[[], bool]) -> None:
-        """Carry out tasks in the calling thread until told to stop."""
-
-    def wake(self) -> None:
-        """Have it look at `until` again."""
 
 
 class Workshop:
@@ -150,7 +143,8 @@ class StepWork:
         try:
             self._workshop.lender.work(lambda: self._over)
         except KeyboardInterrupt:
-            self._place.connection.ask("POST", f"{self._path}/stop", body={"graceful": False})
+            with suppress(ConflictError):  # it has ended meanwhile
+                self._place.connection.ask("POST", f"{self._path}/stop", body={"graceful": False})
             for thread in threads:
                 thread.join(_GRACE)
             raise
@@ -181,7 +175,8 @@ class StepWork:
                     self._asking -= 1
                     self._changed.notify_all()
         except BaseException as error:  # noqa: BLE001  raised again by the thread that waits
-            self._error = self._error or error
+            if not self._over:
+                self._error = error
             self._end()
 
     def _exchange(self, running: list[str], finished: list[_End]) -> Mapping[str, Any]:
@@ -199,6 +194,7 @@ class StepWork:
 
     def _send_data(self, end: _End) -> None:
         """See to it that the server has what a step stored before it is told of the step's end."""
+        end.blobs = []
         for name, digest in _stored_by(end.result, self._log_store):
             store = self._stores.get(name)
             if store is None:
@@ -217,7 +213,7 @@ class StepWork:
         for task_id, (path, sent) in logs:
             text = _whole_lines(path, sent)
             if text:
-                found.append({"task": task_id, "offset": sent, "text": text.decode()})
+                found.append({"task": task_id, "offset": sent, "text": text.decode("utf-8", "replace")})
                 with self._changed:
                     if task_id in self._logs:
                         self._logs[task_id] = path, sent + len(text)

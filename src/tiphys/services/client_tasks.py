@@ -57,6 +57,10 @@ class _Seat:
     state: WorkflowState | None = None
 
 
+#: Begins the names of runners that are clients.
+_PREFIX = "client-"
+
+
 class ClientTasks(Runner):
     """Tasks wait here for clients."""
 
@@ -155,10 +159,10 @@ class ClientTasks(Runner):
             self._seats[uid] = _Seat(session, self._now(), observes)
             return True
 
-    def find(self, task_id: str) -> Task | None:
-        """A task that a client is to carry out, or does."""
+    def find(self, uid: str, task_id: str) -> Task | None:
+        """A task of a workflow that its client is to carry out, or does."""
         with self._lock:
-            return self._open.get(task_id.partition("/")[0], {}).get(task_id, (None, None))[0]
+            return self._open.get(uid, {}).get(task_id, (None, None))[0]
 
     def report(self, uid: str, finished: Iterable[TaskFinished]) -> None:
         """Hand on the ends of tasks; what nobody waits for any more is ignored."""
@@ -175,8 +179,10 @@ class ClientTasks(Runner):
         Yields whether a later request took its place.
         """
         with self._lock:
-            seat = self._seats[uid]
-            earlier, seat.wake = seat.wake, wake
+            seat = self._seats.get(uid) or _Seat("", self._now(), observes=False, wake=_nothing)
+            earlier = seat.wake
+            if uid in self._seats:  # else it has ended, or its client is gone: nothing is waited for
+                seat.wake = wake
         if earlier is not None:
             earlier()
         try:
@@ -190,7 +196,9 @@ class ClientTasks(Runner):
     def offer(self, uid: str, running: Collection[str]) -> Offer:
         """What is to be told to a client that carries out `running`; what changed is told once."""
         with self._lock:
-            seat, known = self._seats[uid], self._open.get(uid)
+            seat, known = self._seats.get(uid), self._open.get(uid)
+            if seat is None:
+                return Offer(superseded=True)
             nodes, seat.nodes = list(seat.nodes.values()), {}
             state = seat.state
             fulfilled = state is not None and state.phase.fulfilled
@@ -207,27 +215,34 @@ class ClientTasks(Runner):
     def has_offer(self, uid: str, running: Collection[str]) -> bool:
         """Whether there is something that a client should be told at once: more than changed nodes."""
         with self._lock:
-            seat, known = self._seats[uid], self._open.get(uid)
-            if seat.state is not None:
+            seat, known = self._seats.get(uid), self._open.get(uid)
+            if seat is None or seat.state is not None:
                 return True
             return known is not None and known.keys() != set(running)
 
     def has_nodes(self, uid: str) -> bool:
         """Whether nodes changed."""
         with self._lock:
-            return bool(self._seats[uid].nodes)
+            seat = self._seats.get(uid)
+            return seat is not None and bool(seat.nodes)
 
     def bury(self, sessions: Collection[str]) -> None:
         """Expect nothing more from clients whose processes died."""
         with self._lock:
             for uid in [uid for uid, seat in self._seats.items() if seat.session in sessions]:
-                self._wake(uid)
-                self._seats.pop(uid).wake = None
+                self._leave(uid)
 
     def leave(self, uid: str) -> None:
         """Forget the client of a workflow that has ended, or that it gave up."""
         with self._lock:
-            self._seats.pop(uid, None)
+            self._leave(uid)
+
+    def _leave(self, uid: str) -> None:
+        """The lock is held. A request that waits is told that it need not."""
+        self._wake(uid)
+        seat = self._seats.pop(uid, None)
+        if seat is not None:
+            seat.wake = None
 
     def _forget_the_silent(self) -> None:
         """Of workflows that ended while nobody carried them out something is left; the lock is held."""
@@ -245,3 +260,22 @@ class ClientTasks(Runner):
         seat = self._seats.get(uid)
         if seat is not None and seat.wake is not None:
             seat.wake()
+
+
+def is_by_client(runner: str) -> bool:
+    """Whether a workflow's runner is a client that submitted it, in whatever way that carries steps out."""
+    return runner.startswith(_PREFIX)
+
+
+def runner_of_client(how: str) -> str:
+    """The runner's name of a workflow whose client carries its steps out; `how` is the client's own runner."""
+    return _PREFIX + how
+
+
+def how_of(runner: str) -> str:
+    """The client's own runner in the name that `runner_of_client` made."""
+    return runner.removeprefix(_PREFIX)
+
+
+def _nothing() -> None:
+    """Nobody waits."""

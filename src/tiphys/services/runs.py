@@ -11,7 +11,7 @@ from pathlib import Path
 from tiphys._util.ids import new_id
 from tiphys._util.times import utc_now
 from tiphys.engine.model import Node, WorkflowState
-from tiphys.errors import ConflictError, NotFoundError, UsageError
+from tiphys.errors import ConflictError, NotFoundError, StoreError, UsageError
 from tiphys.ports.backend import Observer, RunRequest, Runs
 from tiphys.ports.engine_host import EngineHost, Watcher
 from tiphys.ports.store import Reader, Store, Transaction
@@ -22,7 +22,7 @@ from tiphys.records.runs import ExecutionStatus, Run, StepRun
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowRemoval, WorkflowRow, WorkflowSummary
 from tiphys.services.artifacts import as_artifact_store
-from tiphys.services.client_tasks import ClientTasks
+from tiphys.services.client_tasks import ClientTasks, is_by_client
 from tiphys.services.labels import forget_entities
 from tiphys.services.run_status import status_of
 from tiphys.services.stacks import StackService
@@ -126,9 +126,17 @@ class RunService(Runs):
         return run, row
 
     def attend(self, run: Run, watcher: Watcher) -> None:
-        """Have the engine go on with a run, and a watcher told of what changes."""
-        self._host().resume(run.workflow_uid)
-        self._host().watch(run.workflow_uid, watcher)
+        """Have the engine go on with a run, and a watcher told of what changes.
+
+        Raises:
+            StoreError: another server has it.
+        """
+        host = self._host()
+        if not host.resume(run.workflow_uid) and self.with_workflow(run.id)[1].owner not in ("", host.owner):
+            raise StoreError(
+                f"Another server carries out the run {run.name}.", hint="Ask that one, or wait for its end."
+            )
+        host.watch(run.workflow_uid, watcher)
 
     def steps(self, run_id: str) -> list[StepRun]:
         """All step runs, attempts included, in the order they were started."""
@@ -172,14 +180,14 @@ class RunService(Runs):
     def _is_attended(self, row: WorkflowRow) -> bool:
         """Whether somebody works on a workflow: its engine, and where that is not who carries its steps out, both."""
         alive = self._host().is_alive(row.owner)
-        return alive and (not _is_by_client(row) or self._clients.is_attended(row.id))
+        return alive and (not is_by_client(row.runner) or self._clients.is_attended(row.id))
 
     def _take_up(self, run: Run) -> bool:
         """Have this process's engine go on with a run; False if somebody works on it."""
         taken = self._host().resume(run.workflow_uid)
         with self._store.reader() as reader:
             row = reader.get(WorkflowSummary, run.workflow_uid)
-        if row is not None and row.finished_at is None and _is_by_client(row):
+        if row is not None and row.finished_at is None and is_by_client(row.runner):
             return self._clients.reserve(row.id)
         return taken
 
@@ -282,7 +290,7 @@ class RunService(Runs):
             row = rows.get(run.workflow_uid)
             if wants_name not in (None, run.name) or row is None or row.shutdown or row.finished_at is not None:
                 continue
-            if _is_by_client(row) == request.by_client and not self._is_attended(row):
+            if is_by_client(row.runner) == request.by_client and not self._is_attended(row):
                 return run
         return None
 
@@ -293,10 +301,6 @@ _RESUMABLE = tuple(
     for status in _UNFINISHED
     if status not in (ExecutionStatus.PAUSED, ExecutionStatus.STOPPING, ExecutionStatus.CANCELLING)
 )
-
-
-def _is_by_client(row: WorkflowSummary) -> bool:
-    return row.runner.startswith(f"{ClientTasks.name}-")
 
 
 def _paused(looks: Iterator[list[tuple[str, str]]]) -> Iterator[tuple[str, str]]:

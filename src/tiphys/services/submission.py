@@ -23,7 +23,7 @@ from tiphys.records.runs import Pipeline, Run, StepRun
 from tiphys.records.stacks import Component, ComponentType, StackRecord
 from tiphys.records.workflows import WorkflowRow
 from tiphys.sdk.compiled import step_bodies
-from tiphys.services.client_tasks import ClientTasks
+from tiphys.services.client_tasks import runner_of_client
 from tiphys.services.labels import put_tags
 from tiphys.services.models import model_link, resolve_request
 from tiphys.services.stacks import StackService, pick
@@ -161,7 +161,7 @@ class Submission:
 
     def _runner(self) -> str:
         how = self._request.runner or self._settings.get("runner") or "inline"
-        return f"{ClientTasks.name}-{how}" if self._request.by_client else how
+        return runner_of_client(how) if self._request.by_client else how
 
     def _name(self) -> str:
         request = self._request

@@ -192,3 +192,20 @@ def test_a_run_that_was_just_submitted_is_its_clients(tasks, clock):
     clock.time += SILENCE + 1
     assert tasks.reserve("wf")
     assert sit(tasks, "two")
+
+
+def test_a_request_that_comes_after_the_end_waits_for_nothing(tasks):
+    sit(tasks)
+    with tasks.waiting("wf", lambda: None) as first_is_superseded:
+        tasks.leave("wf")  # another request of the same client was told of the end
+        assert first_is_superseded()
+    with tasks.waiting("wf", lambda: None) as is_superseded:
+        assert is_superseded()
+    assert tasks.offer("wf", []).superseded
+    assert not tasks.has_nodes("wf")
+
+
+def test_tasks_of_other_workflows_are_not_found(tasks, reports):
+    tasks.launch(task("a", uid="theirs"), reports.append)
+    assert tasks.find("theirs", "theirs/a/0") is not None
+    assert tasks.find("mine", "theirs/a/0") is None

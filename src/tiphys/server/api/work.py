@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from tiphys.errors import ConflictError, UsageError
+from tiphys.errors import ConflictError, TiphysError, UsageError
 from tiphys.ports.backend import RunRequest
 from tiphys.ports.runner import Task
 from tiphys.records.runs import ExecutionStatus, Run
@@ -29,7 +29,7 @@ from tiphys.server.api.here import Here, of_workspace
 from tiphys.server.auth.permissions import Action, needs
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.backend import LocalBackend, WorkspaceBackend
-from tiphys.services.client_tasks import LONGEST_WAIT, ClientTasks, Offer
+from tiphys.services.client_tasks import LONGEST_WAIT, ClientTasks, Offer, how_of, is_by_client
 from tiphys.services.run_status import status_of
 
 router = of_workspace("runs")
@@ -120,7 +120,7 @@ def _answer(offer: Offer, status: ExecutionStatus | None, row: WorkflowSummary) 
         "nodes": [node_to_json(node) for node in offer.nodes],
         "status": status,
         "ended": status is not None and status.is_finished,
-        "runner": row.runner.partition("-")[2],
+        "runner": how_of(row.runner),
     }
 
 
@@ -128,15 +128,19 @@ def _prepare(backend: LocalBackend | WorkspaceBackend, run_id: str, told: WorkRe
     """The run, taken up if need be, with its client in its seat and its data stored."""
     run, row = backend.runs.with_workflow(run_id)
     uid = run.workflow_uid
-    if not row.runner.startswith(f"{ClientTasks.name}-"):
+    if not is_by_client(row.runner):
         raise ConflictError(f"The server carries out the steps of the run {run.name} itself.")
     clients = backend.clients
     if not run.status.is_finished and clients.sit_down(uid, told.session, observes=told.observe):
-        backend.runs.attend(run, clients.watch)
+        try:
+            backend.runs.attend(run, clients.watch)
+        except TiphysError:
+            clients.leave(uid)
+            raise
     for part in told.logs:
-        _append(clients.find(part.task), part)
+        _append(clients.find(uid, part.task), part)
     for end in told.finished:
-        live = _live_log(clients.find(str(end.get("task_id"))))
+        live = _live_log(clients.find(uid, str(end.get("task_id"))))
         if live is not None:  # its whole log is stored
             live.unlink(missing_ok=True)
     for blob in told.blobs:
