@@ -20,6 +20,7 @@ from tiphys.engine.events import TaskFinished, TaskReady
 from tiphys.engine.model import Phase
 from tiphys.integrations.local.pods.folder import PodFolder, Server, in_use
 from tiphys.integrations.local.pods.processes import children_of
+from tiphys.ports.runner import Task
 from tiphys.testing.runner_contract import wait_until
 
 FLAVOURS = ["process", "sandbox"]
@@ -45,6 +46,12 @@ def is_marked(mark: str) -> bool:
 
 def marked(script: str, mark: str) -> dict[str, Any]:
     return shell(script, env=[{"name": "MARK", "value": mark}])
+
+
+def log_of(desk: PodDesk, task: Task) -> str:
+    """What its main container has written."""
+    log = Path(PodFolder(str(desk.home), task.id).path + ".main.log")
+    return log.read_text() if log.exists() else ""
 
 
 def server_of(desk: PodDesk) -> tuple[int, int]:
@@ -80,13 +87,24 @@ def test_a_pod_server_that_is_killed_takes_its_containers_with_it(desk: PodDesk)
 
 def test_what_had_begun_is_not_ordered_again_though_its_files_are_gone(desk: PodDesk) -> None:
     mark = f"gone-{desk.flavour}-{os.getpid()}"
-    task = desk.launch({**marked("sleep 1000", mark), "daemon": True})
+    # A daemon is ready when its process has started: in a sandbox, before that has found its files.
+    task = desk.launch({**marked("echo up; sleep 1000", mark), "daemon": True})
     assert desk.news.get(timeout=LONG) == TaskReady(task.id, "127.0.0.1")
+    wait_until(lambda: "up" in log_of(desk, task))
     # As the host of executor plugins does that takes the place of a dead one.
     PodFolder(str(desk.home), task.id).remove()
     os.kill(server_of(desk)[1], signal.SIGKILL)
     assert "was lost" in desk.next_report().message
     assert not is_marked(f"MARK={mark}")
+
+
+def test_a_pod_whose_files_were_removed_harms_no_other(desk: PodDesk) -> None:
+    removed = desk.launch(shell("echo up; sleep 0.5"))
+    wait_until(lambda: "up" in log_of(desk, removed))
+    other = desk.launch(shell("sleep 1.5"))
+    PodFolder(str(desk.home), removed.id).remove()
+    told = {report.task_id: report.phase for report in (desk.next_report(), desk.next_report())}
+    assert told[other.id] is Phase.SUCCEEDED
 
 
 def test_after_the_death_of_its_pod_server_a_runner_goes_on(desk: PodDesk) -> None:

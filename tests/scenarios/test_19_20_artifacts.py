@@ -45,6 +45,7 @@ def test_19_saved_in_a_step_it_belongs_to_the_step() -> None:
     assert version.producer_step_run_id == run.steps["s"].id
 
 
+@pytest.mark.own_disk
 def test_20_registering_a_folder_of_the_store(home: Path) -> None:
     root = Path(Client().active_stack.artifact_store.root)
     folder = root / "by-hand"
@@ -59,8 +60,11 @@ def test_20_registering_a_folder_of_the_store(home: Path) -> None:
 def test_20_outside_of_the_store(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"save_artifact\(Path"):
         register_artifact(outside, "folder")
+    # Also where it is behind a server, and its root no path.
+    with pytest.raises(FileNotFoundError, match="There is nothing|is not in the artifact store"):
+        register_artifact(f"{Client().active_stack.artifact_store.root}/by-hand", "folder")
 
 
 def test_a_format_on_request() -> None:

@@ -114,7 +114,7 @@ def register_artifact(
     store, store_name = _store()
     path = Path(folder_or_file_uri).expanduser().absolute()
     root = Path(store.root).expanduser().absolute()
-    if not path.resolve().is_relative_to(root.resolve()):
+    if "://" in store.root or not path.resolve().is_relative_to(root.resolve()):
         raise OutsideStoreError(
             f"'{folder_or_file_uri}' is not in the artifact store '{store_name}' ({store.root}).",
             hint="Move it there, or save it from where it is: save_artifact(Path(…), name).",

@@ -182,14 +182,24 @@ def claim(path: str, server: Server) -> None:
 
 
 def note_result(path: str, result: PodResult) -> None:
-    """Note in a task's folder how its containers ended."""
-    _append(f"{path}.state", json.dumps(result).encode() + b"\n", 0)
+    """Note in a task's folder how its containers ended; if it was removed, nobody wants to know.
+
+    Raises:
+        OSError: it cannot be written; nothing of it is there.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        _append(f"{path}.state", json.dumps(result).encode() + b"\n", 0)
 
 
 def _append(path: str, data: bytes, flags: int) -> None:
+    """Append a line as a whole, or nothing of it."""
     file = os.open(path, os.O_WRONLY | os.O_APPEND | flags, 0o644)
+    before = os.fstat(file).st_size
     try:
         while data:
             data = data[os.write(file, data) :]
+    except OSError:
+        os.ftruncate(file, before)
+        raise
     finally:
         os.close(file)
