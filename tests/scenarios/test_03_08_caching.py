@@ -43,6 +43,27 @@ def edit(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], Any]
     return lambda source: load_module(tmp_path / f"project_{name}.py", source)
 
 
+def test_03_a_run_without_work_shows_its_steps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIPHYS_PROGRESS", "plain")
+
+    @step
+    def s(x: int) -> int:
+        return x + 1
+
+    @pipeline
+    def p() -> None:
+        s(s(1))
+
+    p()
+    capsys.readouterr()
+    p()
+    shown = capsys.readouterr().err
+    assert "● s  cached" in shown
+    assert "(2 of 2 steps, 2 cached)" in shown
+
+
 def test_03_a_second_run_is_cached() -> None:
     calls: list[int] = []
 

@@ -54,11 +54,14 @@ class ClientRuns(RunReader):
     def wait(self, run_id: str, observer: Observer | None = None) -> Run:
         """Carry the steps of a run out, and return when it has ended; or wait for whoever does."""
         run = self.get(run_id)
-        if not run.status.is_finished:
-            try:
-                StepWork(self._place, run, self._workshop, observer=observer).carry_out()
-            except ConflictError:
-                self._look_on(run, observer)
+        if run.status.is_finished:
+            if observer is not None:
+                observer(run, self.nodes(run.id))
+            return run
+        try:
+            StepWork(self._place, run, self._workshop, observer=observer).carry_out()
+        except ConflictError:
+            self._look_on(run, observer)
         return self.get(run.id)
 
     def resume(self, name_or_id: str) -> Run:
