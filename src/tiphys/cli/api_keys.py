@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from tiphys._util.times import utc_now
 from tiphys.cli.lazy import HintingGroup
-from tiphys.cli.options import confirm, output_option, yes_option
+from tiphys.cli.options import confirm, output_option, parse_span, yes_option
 from tiphys.cli.output import Column, ago, show_list, when
 from tiphys.cli.users import access, role_option, workspace_option
-from tiphys.errors import UsageError
 from tiphys.records.access import Role
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from tiphys.ports.access import NewKey, OwnedKey
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @click.group("api-key", cls=HintingGroup)
@@ -44,7 +39,7 @@ def create(name: str, role: str | None, workspace: str, expires: str | None) -> 
 
     A key may do what its account may. It is shown this once.
     """
-    lifetime = None if expires is None else _span(expires)
+    lifetime = None if expires is None else parse_span(expires)
     made = access().create_key(name, role=Role(role) if role else None, workspace=workspace, lifetime=lifetime)
     _show(made, f"The API key of {name}")
 
@@ -87,7 +82,7 @@ def list_keys(output: str) -> None:
 @click.option("--grace", default="0s", show_default=True, help="How long the old key holds yet, such as 1h or 2d.")
 def rotate(key: str, grace: str) -> None:
     """Create a key in the place of another one: KEY is its beginning, or an account that has one alone."""
-    _show(access().rotate_key(key, grace=_span(grace)), f"The API key in the place of {key}")
+    _show(access().rotate_key(key, grace=parse_span(grace)), f"The API key in the place of {key}")
 
 
 @api_key.command(examples=["tiphys api-key revoke tiphys_0123456789ab --yes"])
@@ -103,13 +98,6 @@ def _show(made: NewKey, said: str) -> None:
     until = f", until {made.key.expires_at:%Y-%m-%d %H:%M} UTC" if made.key.expires_at else ""
     click.echo(f"{said}{until}; it is shown this once:", err=True)
     click.echo(made.text)
-
-
-def _span(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,5})([smhdw])", text.strip())
-    if found is None:
-        raise UsageError(f"'{text}' is not a span of time such as 30m, 12h, 90d or 4w.")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def _until(moment: datetime | None) -> str:

@@ -47,6 +47,18 @@ def parse_since(value: str) -> datetime:
         raise UsageError(f"--since {value} is neither a duration (30m, 12h, 7d) nor a date (2026-01-31).") from None
 
 
+def parse_span(text: str) -> timedelta:
+    """A span of time: `30m`, `12h`, `90d`, `4w`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = re.fullmatch(r"(\d{1,5})(s|m|min|h|d|w)", text.strip())
+    if found is None:
+        raise UsageError(f"'{text}' is not a span of time such as 30m, 12h, 90d or 4w.")
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+
+
 def _since(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:  # noqa: ARG001  # click's signature
     return None if value is None else parse_since(value)
 

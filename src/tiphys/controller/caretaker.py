@@ -11,6 +11,7 @@ from tiphys._util.zones import local_zone
 from tiphys.controller.cleaning import Cleaner
 from tiphys.controller.cron import CronScheduler
 from tiphys.controller.owner import this_process
+from tiphys.controller.retention import remove_what_is_not_kept
 from tiphys.errors import StoreError, TiphysError
 from tiphys.ports.clock import SystemClock
 from tiphys.records.base import Query
@@ -33,7 +34,7 @@ class Caretaker:
     """
 
     def __init__(self, backend: LocalBackend, *, look_back: timedelta) -> None:
-        clock = SystemClock()
+        clock = self._clock = SystemClock()
         self._backend = backend
         self._cleaner = Cleaner(backend, clock=clock)
         self._scheduler = CronScheduler(backend, self._cleaner, clock=clock, zone=local_zone(), look_back=look_back)
@@ -53,7 +54,7 @@ class Caretaker:
         try:
             self._scheduler.look()
             if everything:
-                self._cleaner.clean()
+                self._clean()
         except StoreError as error:
             _log.warning("the metadata store failed; looking again later: %s", error.message)
 
@@ -64,7 +65,11 @@ class Caretaker:
         for row in self.carried():
             self._backend.workflows.in_namespace(row.workspace).wait(row.name)
         self._scheduler.synchronize()
+        self._clean()
+
+    def _clean(self) -> None:
         self._cleaner.clean()
+        remove_what_is_not_kept(self._backend, self._cleaner, self._clock)
 
     def carried(self) -> list[WorkflowSummary]:
         """Unfinished workflows of this process."""

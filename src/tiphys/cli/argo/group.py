@@ -37,6 +37,7 @@ ENTRIES = {
     ),
     "sync": Entry(f"{_HERE}.sync:sync", "Manage limits of semaphores.", _STORED),
     "archive": Entry(f"{_HERE}.archive:archive", "Manage the workflow archive.", _STORED),
+    "retention": Entry(f"{_HERE}.retention:group", "How many ended workflows are kept, and how long.", _STORED),
     "executor-plugin": Entry(f"{_HERE}.executor_plugin:group", "Manage executor plugins.", "Other"),
     "controller": Entry(f"{_HERE}.controller:controller", "Run schedules, take up workflows, clean up.", "Other"),
     "metrics": Entry(f"{_HERE}.metrics:metrics", "Print custom metrics as Prometheus reads them.", "Other"),

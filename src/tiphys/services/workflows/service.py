@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,13 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tiphys._util.ids import new_id
 from tiphys._util.times import to_epoch, utc_now
 from tiphys.engine import operations
 from tiphys.engine.events import SuspendRequested
 from tiphys.engine.model import Phase, WorkflowState
 from tiphys.engine.status.workflow import workflow_status
-from tiphys.errors import ArtifactError, ConflictError, NotFoundError, UsageError
+from tiphys.errors import ConflictError, NotFoundError, UsageError
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.engine_host import EngineHost
 from tiphys.ports.store import Reader, Store, StoredWorkflow, Transaction, WorkflowBatch
@@ -36,10 +34,10 @@ from tiphys.records.base import DEFAULT_WORKSPACE, Query
 from tiphys.records.objects import ObjectKind
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.records.stacks import ComponentType
-from tiphys.records.workflows import RUNNER_ANNOTATION, WorkflowRemoval, WorkflowRequest, WorkflowRow, WorkflowSummary
+from tiphys.records.workflows import RUNNER_ANNOTATION, WorkflowRequest, WorkflowRow, WorkflowSummary
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.objects import ObjectService
-from tiphys.services.runs import delete_run
+from tiphys.services.retention import retention
 from tiphys.services.stacks import StackService
 from tiphys.services.stored_templates import StoredTemplates
 from tiphys.services.workflows import again, artifacts, limits
@@ -47,12 +45,12 @@ from tiphys.services.workflows.abandoned import tell, waiting, with_messages
 from tiphys.services.workflows.changes import ChangeHub, ChangeReader
 from tiphys.services.workflows.claims import make_claims
 from tiphys.services.workflows.detached import carry_out_detached
-from tiphys.services.workflows.garbage import ON_COMPLETION, ON_DELETION, Garbage, claims_of
+from tiphys.services.workflows.garbage import Garbage
 from tiphys.services.workflows.listing import find_workflows, labels_of
 from tiphys.services.workflows.logs import LoggedWorkflow, LogReader, remove_logs
-from tiphys.services.workflows.pods import logs_folder
+from tiphys.services.workflows.removal import delete_leftovers, remove
 from tiphys.services.workflows.requests import Wish, as_asked, requests_for
-from tiphys.services.workflows.submission import Submitted, kind_named, prepare, whole_spec, workflow_from
+from tiphys.services.workflows.submission import Submitted, is_taken, kind_named, prepare, whole_spec, workflow_from
 from tiphys.spec.problems import Problem
 from tiphys.spec.validate.lint import validate
 from tiphys.spec.validate.stored import GivenTemplates
@@ -296,39 +294,24 @@ class WorkflowService(Workflows):
     # Changing ---------------------------------------------------------------------------------------------------------
 
     def delete(self, name: str, *, uid: str = "", archive: bool = False, force: bool = False) -> None:
-        """Remove a workflow and what is to go with it; one that runs is terminated first."""
+        """Remove a workflow and what is to go with it; one that runs is terminated first.
+
+        If there is an archive it keeps the workflow, unless it is meant itself.
+        """
         with self._store.reader() as reader:
             row = self._row(reader, name, uid=uid, archive=archive)
         if row.finished_at is None:
             self._host().shut_down(row.id, "Terminate")
             self._host().wait(row.id)
-        self._delete_garbage(row, force=force)
-        with self._store.transaction() as transaction:
-            runs = transaction.find(Query.of(Run, workflow_uid=row.id))
-            for run in runs:
-                delete_run(transaction, run)
-            transaction.delete_found(Query.of(WorkflowRequest, workflow_uid=row.id))
-            if not transaction.delete(WorkflowRow, [row.id]):
-                raise NotFoundError(f"The workflow '{row.name}' was deleted by another process meanwhile.")
-            transaction.add(WorkflowRemoval.of(row, id=new_id(), now=utc_now()))
-        shutil.rmtree(logs_folder(self._home, row.id), ignore_errors=True)
-
-    def _delete_garbage(self, row: WorkflowSummary, *, force: bool) -> None:
         with self._store.reader() as reader:
-            stored = reader.load_workflow(row.id)
-        if stored is None:
-            return
-        manifest = json.loads(stored.row.manifest)
+            kept = retention(reader).archive is not None and not archive and not row.archived
+        if not row.archived:
+            delete_leftovers(self._store, row, lambda: self._garbage(row), force=force)
+        remove(self._store, row, self._home, archive=kept)
+
+    def _garbage(self, row: WorkflowSummary) -> Garbage:
         objects = self._objects().in_namespace(row.workspace)
-        garbage = Garbage(self._store, objects, artifacts.drivers_of(objects, row.workspace, self._home))
-        if not force:
-            _, problems = garbage.delete_artifacts(stored, {ON_COMPLETION, ON_DELETION})
-            if problems and not (whole_spec(manifest).get("artifactGC") or {}).get("forceFinalizerRemoval"):
-                raise ArtifactError(
-                    f"The workflow {row.name} is kept, as its artifacts cannot be deleted: {'; '.join(problems)}",
-                    hint=f"Delete it and leave them where they are: tiphys argo delete --force {row.name}",
-                )
-        garbage.delete_claims(row.id, claims_of(manifest))
+        return Garbage(self._store, objects, artifacts.drivers_of(objects, row.workspace, self._home))
 
     def stop(self, name: str, *, selector: str = "", message: str = "") -> Manifest:
         """End a workflow and run its exit handler, or fail the Suspend nodes that the selector means."""
@@ -390,6 +373,11 @@ class WorkflowService(Workflows):
             stored = self._load(transaction, name, uid=uid, archive=bool(uid))
             if stored.row.finished_at is None:
                 raise ConflictError(f"The workflow {stored.row.name} has not ended yet ({stored.row.phase}).")
+            if stored.row.archived and is_taken(transaction, stored.row.workspace, stored.row.name):
+                raise ConflictError(
+                    f"Another workflow bears the name {stored.row.name} by now.",
+                    hint="Resubmit the archived one, which gives it a name of its own.",
+                )
             row, batch, removed = again.retried(
                 stored, restart_successful=restart_successful, selector=selector, parameters=parameters
             )

@@ -214,7 +214,7 @@ def generate_name(transaction: Reader, namespace: str, prefix: str) -> str:
     """A name that no workflow of the namespace has: the prefix and five random characters, as Kubernetes makes them."""
     while True:
         name = prefix[:_MAX_PREFIX] + "".join(secrets.choice(_LETTERS) for _ in range(5))
-        if not _is_taken(transaction, namespace, name):
+        if not is_taken(transaction, namespace, name):
             return name
 
 
@@ -250,7 +250,7 @@ def _metadata(
     else:
         # Two that are submitted under one name do not both find it free.
         transaction.serialize(f"workflow {namespace}/{name}")
-    if metadata.get("name") and _is_taken(transaction, namespace, name):
+    if metadata.get("name") and is_taken(transaction, namespace, name):
         raise AlreadyExistsError(
             f"There is a workflow '{name}' already.", hint="Use generateName, or another name with --name."
         )
@@ -266,7 +266,8 @@ def _metadata(
     return metadata
 
 
-def _is_taken(reader: Reader, namespace: str, name: str) -> bool:
+def is_taken(reader: Reader, namespace: str, name: str) -> bool:
+    """Whether a workflow that the list has bears a name."""
     return bool(reader.count(Query.of(WorkflowSummary, workspace=namespace, name=name, archived=False)))
 
 
