@@ -17,9 +17,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+
 from tests.e2e.programs import ended_at_last, start_script, wait_until
 from tests.integration.server_desk import RunningServer, free_port, running_server, workflow
-
 from tiphys import Client
 from tiphys.bootstrap import close_backends
 
@@ -58,7 +58,7 @@ class Submitter:
     """
 
     def __init__(self, url: str, notes: Path) -> None:
-        self._url = url
+        self.url = url
         self._notes = notes
         #: Names of those that were acknowledged.
         self.acknowledged: list[str] = []
@@ -102,16 +102,16 @@ class Submitter:
     def _ask(self, verb: str, path: str, **given: object) -> httpx2.Response:
         while True:
             try:
-                with httpx2.Client(base_url=self._url, timeout=60) as client:
+                with httpx2.Client(base_url=self.url, timeout=60) as client:
                     return client.request(verb, path, **given)  # type: ignore[arg-type]  # what it passes on
             except httpx2.TransportError:
                 self.unanswered += 1
                 time.sleep(0.05)
 
 
-def unfinished(server: RunningServer) -> set[str]:
+def unfinished(url: str) -> set[str]:
     """Workflows that have not ended."""
-    with httpx2.Client(base_url=server.url, timeout=60) as client:
+    with httpx2.Client(base_url=url, timeout=60) as client:
         found = client.get("/api/v1/workflows/w", params={"fields": "items.metadata.name,items.status.phase"})
     items = found.raise_for_status().json()["items"] or []
     return {
@@ -140,17 +140,17 @@ def test_a_lone_server_is_killed_under_load(home: Path, tmp_path: Path, monkeypa
             for _ in range(KILLS):
                 time.sleep(chance.uniform(1, 2.5))
                 before = len(submitter.acknowledged)
-                left = wait_until(lambda: unfinished(server), "work that is not done")
+                left = wait_until(lambda: unfinished(submitter.url), "work that is not done")
                 began = time.monotonic()
                 server.end(signal.SIGKILL)
                 server = start(stack)
-                wait_until(lambda left=left: left - unfinished(server), "it to go on")
+                wait_until(lambda left=left: left - unfinished(submitter.url), "it to go on")
                 wait_until(lambda before=before: len(submitter.acknowledged) > before, "it to take more")
                 took.append(time.monotonic() - began)
         output, errors = client.communicate(timeout=300)
         assert "status completed" in output, errors
         names = submitter.acknowledged
-        wait_until(lambda: not unfinished(server), "the end of all")
+        wait_until(lambda: not unfinished(submitter.url), "the end of all")
         assert Counter(map(submitter.phase, names)) == {"Succeeded": len(names)}
         (run,) = Client().list_pipeline_runs()
         assert str(run.status) == "completed"
@@ -166,6 +166,7 @@ def test_a_lone_server_is_killed_under_load(home: Path, tmp_path: Path, monkeypa
     shown = sorted(took)
     print(
         f"\nserver on SQLite: {KILLS} kills, seconds until it answered and went on: least {shown[0]:.1f}, "
-        f"median {shown[len(shown) // 2]:.1f}, most {shown[-1]:.1f}; {len(names)} workflows and {STEPS} steps once each; "
-        f"{submitter.unanswered} requests were not answered, {submitter.there} workflows were there when sent again"
+        f"median {shown[len(shown) // 2]:.1f}, most {shown[-1]:.1f}; {len(names)} workflows and {STEPS} steps "
+        f"once each; {submitter.unanswered} requests were not answered, "
+        f"{submitter.there} workflows were there when sent again"
     )

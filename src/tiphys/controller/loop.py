@@ -64,6 +64,8 @@ POLL = 0.5
 BATCH = 500
 #: Seconds that a cancelled task has to end by itself.
 GRACE = 5.0
+#: Seconds that the store may fail before those who wait for a workflow are told to go; the loop tries on.
+PATIENCE = 600.0
 
 
 def _event_of(wish: WorkflowRequest) -> Event:
@@ -145,11 +147,14 @@ class Controller(EngineHost):
         self._wakes_at: float | None = None
         #: Requests that were read and are being granted: id → workflow.
         self._wishes: dict[str, str] = {}
+        #: Since when the store fails, as `Clock.elapsed`, and how; None if it does not.
+        self._failing: tuple[float, StoreError] | None = None
         #: Waiting thread → the reports of the tasks that it carried out itself.
         self._lent: dict[int, deque[_Item]] = {}
         self._completions: dict[str, _Completion] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
         self._leases = Leases(store, owner=owner, place=place, clock=clock)
         self._keeper = Keeper(store, self._leases, owner=owner, clock=clock, start=self.start)
 
@@ -227,7 +232,8 @@ class Controller(EngineHost):
                 self._lender.work(partial(self._is_over, completion, own))
         except KeyboardInterrupt:
             self._queue.put((uid, ShutdownRequested("Terminate", "interrupted by the user")))
-            completion.event.wait(GRACE)
+            if self._failing is None:
+                completion.event.wait(GRACE)
             raise
         if watch is not None and not watch.attached and not completion.moved:
             with self._store.reader() as reader:
@@ -257,6 +263,7 @@ class Controller(EngineHost):
     def close(self) -> None:
         """End the thread and the runners. Workflows that are not finished can be resumed by another process."""
         self._keeper.retire()
+        self._closing.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread.is_alive():
             self._queue.put(None)
@@ -354,6 +361,12 @@ class Controller(EngineHost):
         """Whether a workflow has ended, once what the waiting thread has to report is worked on."""
         if own:
             self._steer(own)
+        failing = self._failing
+        if failing is not None and self._clock.elapsed() - failing[0] > PATIENCE:
+            raise failing[1].__class__(
+                f"The run is not waited for any longer, as its state cannot be stored: {failing[1].message}",
+                hint="What was stored before is kept: when the cause is removed, tiphys runs resume RUN.",
+            ) from failing[1]
         return completion.event.is_set()
 
     def _steer(self, own: deque[_Item]) -> None:
@@ -442,8 +455,11 @@ class Controller(EngineHost):
             except StoreError as error:
                 batch = self._drop(batch)
                 self._figures.failed("store")
+                self._failing = self._failing or (self._clock.elapsed(), error)
+                self._lender.wake()
                 _log.warning("The metadata store failed (%s); trying again in %.2g s.", error.message, delay)
-                threading.Event().wait(delay)
+                if self._closing.wait(delay):
+                    return
                 delay = min(delay * 2, 5.0)
             except Exception as error:  # noqa: BLE001  a defect ends its workflow, loudly, and never the loop
                 batch = self._drop(batch)
@@ -455,6 +471,7 @@ class Controller(EngineHost):
                     self._give_up(uids[0], error)
                 return
             else:
+                self._failing = None
                 return
 
     def _commit(self, batch: Sequence[tuple[str, Event]]) -> None:
