@@ -26,6 +26,7 @@ from tiphys.controller.figures import Figures
 from tiphys.controller.keeper import Keeper
 from tiphys.controller.leases import Leases
 from tiphys.controller.locks import Grant, granted, release
+from tiphys.controller.own_time import ClockWatch
 from tiphys.controller.signals import deferred_signals
 from tiphys.controller.timers import Timers
 from tiphys.controller.traces import report
@@ -135,6 +136,7 @@ class Controller(EngineHost):
         #: Held by the thread that works on events; all that follows up to `_wishes` is touched by that one alone.
         self._helm = threading.Lock()
         self._timers = Timers()
+        self._watch = ClockWatch(clock)
         self._figures = Figures()
         self._works: dict[str, Work] = {}
         self._runners: dict[str, Runner] = {}
@@ -333,6 +335,9 @@ class Controller(EngineHost):
                 self._attach(uid, what)
             elif what is not None:
                 batch.append((uid, what))
+        back = self._watch.put_back()
+        if back:
+            self._timers.bring_forward(back)
         now = self._clock.now()
         batch += [(uid, TimerFired(key)) for uid, key in self._timers.take_due(now)]
         elapsed = self._clock.elapsed()
@@ -480,7 +485,6 @@ class Controller(EngineHost):
 
     def _carry_through(self, batch: Sequence[tuple[str, Event]]) -> None:
         """One transaction for the batch, then what it orders."""
-        now = self._clock.now()
         orders: dict[str, Orders] = {}
         uids = {uid for uid, _ in batch}
         with self._store.transaction() as transaction:
@@ -497,7 +501,7 @@ class Controller(EngineHost):
                         self._complete(uid)
                         continue
                     work = self._restore(stored, orders.setdefault(uid, Orders()), transaction, starting=event)
-                work.handle(event, now, transaction, self._recorder, orders.setdefault(uid, Orders()))
+                work.handle(event, transaction, self._recorder, orders.setdefault(uid, Orders()))
             done = [wish for wish, uid in self._wishes.items() if uid in uids and uid not in lost]
             if done:
                 transaction.delete(WorkflowRequest, done)
@@ -529,13 +533,13 @@ class Controller(EngineHost):
 
     def _restore(self, stored: StoredWorkflow, orders: Orders, transaction: Transaction, *, starting: Event) -> Work:
         """Take a workflow up from the store: fresh, after a crash of its owner, or after a failed transaction."""
-        work = Work.restore(stored, self._runner(stored.row.runner), transaction, self._clock.now())
+        work = Work.restore(stored, self._runner(stored.row.runner), transaction, self._clock)
         self._works[work.uid] = work
         orders.timers += work.machine.timers()
         for command in work.machine.requests():
-            answer = work.carry_out(command, self._clock.now(), transaction, orders)
+            answer = work.carry_out(command, transaction, orders)
             if answer is not None:
-                work.handle(answer, self._clock.now(), transaction, self._recorder, orders)
+                work.handle(answer, transaction, self._recorder, orders)
         waiting = list(work.in_flight.values())
         if waiting and not isinstance(starting, ShutdownRequested):
             prepared = self._recorder.describe(waiting)
@@ -556,7 +560,7 @@ class Controller(EngineHost):
         self._commits += 1
         self._revisions[change.uid] = self._commits
         for timer in orders.timers:
-            self._timers.set(timer.due, work.uid, timer.key)
+            self._timers.set(timer.due - work.time.ahead, work.uid, timer.key)
         for watcher in self._watchers.get(work.uid, ()):
             watcher(work.uid, change.state, change.nodes)
         for task_id in orders.cancel:
