@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import httpx2
 import pytest
 
 from tests.e2e.programs import wait_until
+from tests.integration.replicas import Fleet, fleet
 from tests.integration.server_desk import running_server, workflow
 from tests.needs import lacking
+from tiphys.ports.store import Lease
+from tiphys.testing.postgres import PostgresUnavailableError, start_postgres
 
 HOUR = 3600
 CRON = {
@@ -126,3 +130,42 @@ def test_the_clock_of_a_server_jumps(tmp_path: Path, jump: int) -> None:
         assert max(Counter(times).values()) == 1
         assert client.get("/healthz").status_code == 200
         assert "Traceback" not in server.end()
+
+
+def test_the_clock_of_a_replica_jumps(tmp_path: Path) -> None:
+    clock = FalseClock(tmp_path / "clock")
+    with ExitStack() as stack:
+        try:
+            postgres = start_postgres()
+        except PostgresUnavailableError as error:
+            lacking(str(error))
+        stack.callback(postgres.stop)
+        found = stack.enter_context(fleet(postgres.create_database("clock"), tmp_path / "f"))
+        found.start()
+        jumping = found.start(**clock.environment)
+        with httpx2.Client(base_url=found.running[0].url, timeout=60) as client:
+            client.post("/api/v1/cron-workflows/w", json={"cronWorkflow": CRON}).raise_for_status()
+            for server in found.running:
+                found.submit(server, 4, seconds=8)
+            mine = {row.id for row in found.owned_by(jumping)}
+            assert len(mine) >= 4
+            for seconds in (HOUR, -HOUR, 0):
+                clock.jump(seconds)
+                time.sleep(2)
+                assert mine <= {row.id for row in found.owned_by(jumping)}  # nobody took them from it
+                assert all(lease.holds for lease in leases(found))
+            wait_until(lambda: found.noted("end").total() == 8, "the end of all")
+            times = slots(client)
+        assert max(Counter(times).values()) == 1
+        assert [server.process.poll() for server in found.running] == [None, None]
+        begun = found.noted("begin")
+        assert (len(begun), max(begun.values())) == (8, 1)
+        found.wait(lambda: all(row.finished_at for row in found.rows() if row.id in begun), "their ends")
+        rows = [row for row in found.rows() if row.id in begun]
+        assert {row.phase for row in rows} == {"Succeeded"}
+        assert all(row.started_at and row.finished_at and row.finished_at >= row.started_at for row in rows)
+
+
+def leases(found: Fleet) -> list[Lease]:
+    with found.store.reader() as reader:
+        return reader.leases()

@@ -21,7 +21,7 @@ import pytest
 from tests.disks import SmallDisk, small_disk
 from tests.e2e.programs import ended_at_last, run_script, start_script, tiphys, wait_until
 from tests.integration.server_desk import running_server, workflow
-from tests.needs import lacking
+from tests.needs import lacking, needs_sandbox
 from tiphys.testing.postgres import PostgresUnavailableError, start_postgres
 
 WORKFLOWS = "/api/v1/workflows/w"
@@ -41,9 +41,11 @@ class Containers:
 
     Args:
         folder: On the other disk.
+        sandboxed: Whether they do not see it by themselves.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, sandboxed: bool = False) -> None:
+        self._folder = str(folder) if sandboxed else ""
         self._notes = folder / "notes"
         self._go = folder / "go"
         self._notes.touch()
@@ -54,10 +56,11 @@ class Containers:
 
     def that_waits(self, name: str) -> dict[str, Any]:
         """One that has written its outputs when it has begun, and ends when it is told to."""
-        made = self._named(name, f"echo 42 > answer; {self._waiting(name)}")
+        answer = "/answer" if self._folder else "answer"
+        made = self._named(name, f"echo 42 > {answer}; {self._waiting(name)}")
         made["spec"]["templates"][0]["outputs"] = {
-            "parameters": [{"name": "answer", "valueFrom": {"path": "answer"}}],
-            "artifacts": [{"name": "file", "path": "answer"}],
+            "parameters": [{"name": "answer", "valueFrom": {"path": answer}}],
+            "artifacts": [{"name": "file", "path": answer}],
         }
         return made
 
@@ -69,7 +72,7 @@ class Containers:
         second = {
             "name": "second",
             "inputs": {"parameters": [{"name": "n"}]},
-            "container": {"image": "busybox", "command": ["sh", "-c", script]},
+            "container": {"image": "busybox", "command": ["sh", "-c", script], **self._mounted()},
         }
         given = {"parameters": [{"name": "n", "value": "{{steps.a.outputs.result}}"}]}
         steps = [[{"name": "a", "template": "first"}], [{"name": "b", "template": "second", "arguments": given}]]
@@ -89,7 +92,14 @@ class Containers:
         )
 
     def _named(self, name: str, script: str) -> dict[str, Any]:
-        return {**workflow("sh", "-c", script), "metadata": {"name": name}}
+        made = {**workflow("sh", "-c", script), "metadata": {"name": name}}
+        if self._folder:
+            made["spec"]["volumes"] = [{"name": "other", "hostPath": {"path": self._folder}}]
+            made["spec"]["templates"][0]["container"] |= self._mounted()
+        return made
+
+    def _mounted(self) -> dict[str, Any]:
+        return {"volumeMounts": [{"name": "other", "mountPath": self._folder}]} if self._folder else {}
 
 
 def phases(client: httpx2.Client) -> dict[str, str]:
@@ -97,10 +107,11 @@ def phases(client: httpx2.Client) -> dict[str, str]:
     return {item["metadata"]["name"]: item.get("status", {}).get("phase", "") for item in found.json()["items"] or []}
 
 
-def test_a_server_lives_through_a_full_disk(disk: SmallDisk, tmp_path: Path) -> None:
-    containers = Containers(tmp_path)
+@pytest.mark.parametrize("runner", ["process", pytest.param("sandbox", marks=needs_sandbox)])
+def test_a_server_lives_through_a_full_disk(disk: SmallDisk, tmp_path: Path, runner: str) -> None:
+    containers = Containers(tmp_path, sandboxed=runner == "sandbox")
     with (
-        running_server(disk.path / "home", "--insecure", "--runner", "process") as server,
+        running_server(disk.path / "home", "--insecure", "--runner", runner) as server,
         httpx2.Client(base_url=server.url, timeout=60) as client,
     ):
         acknowledged, refused = [], []
