@@ -254,6 +254,28 @@ def test_an_output_without_room_fails_its_step(disk: SmallDisk, embedded: Path, 
     assert "status completed" in run_script(embedded, RUNNER=runner, LARGE="1")
 
 
+@pytest.mark.parametrize("size", ["", "1"])
+def test_a_connected_script_waits_for_its_servers_disk(
+    disk: SmallDisk, embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    monkeypatch.setenv("TIPHYS_HOME", str(tmp_path / "home"))
+    if size:
+        monkeypatch.setenv("LARGE", size)
+    with (
+        running_server(disk.path / "home", "--insecure") as server,
+        ended_at_last(start_script(embedded, TIPHYS_URL=server.url)) as process,
+    ):
+        wait_until(lambda: (tmp_path / "begun").exists(), "the second step", process)
+        disk.fill()
+        (tmp_path / "go").touch()
+        time.sleep(2)  # the server can store nothing
+        assert process.poll() is None
+        disk.free()
+        output, errors = process.communicate(timeout=60)
+        assert "Traceback" not in server.end()
+    assert "status completed" in output, errors
+
+
 def test_a_full_disk_is_named_at_once(disk: SmallDisk, embedded: Path, tmp_path: Path) -> None:
     (tmp_path / "go").touch()
     run_script(embedded)

@@ -23,7 +23,7 @@ from tests.integration.server_desk import RunningServer, free_port, running_serv
 from tiphys import Client
 from tiphys.bootstrap import close_backends
 
-KILLS = int(os.environ.get("TIPHYS_KILLS", "2"))
+KILLS = int(os.environ.get("TIPHYS_KILLS", "1"))
 #: Steps of the pipeline, enough that it runs through all kills.
 STEPS = 30 * KILLS
 SCRIPT = """
@@ -156,6 +156,8 @@ def test_a_lone_server_is_killed_under_load(home: Path, tmp_path: Path, monkeypa
         assert str(run.status) == "completed"
         steps = Client().list_run_steps(pipeline_run_id=run.id, size=10 * STEPS)
         assert Counter(str(step.status) for step in steps) == {"completed": STEPS}
+        versions = Client().list_artifact_versions(size=10 * STEPS)
+        assert len(versions) == len({(found.artifact.name, found.version) for found in versions}) == STEPS
         close_backends(home)
         said = server.end()
         assert "Traceback" not in said
