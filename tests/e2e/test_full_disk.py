@@ -184,6 +184,9 @@ def first() -> int:
 @step(enable_cache=False)
 def quiet(x: int) -> None:
     meet()
+    for number in range(2000):
+        print("this goes into a log, and there is no room for it", number)
+    time.sleep(1)
 
 @step(enable_cache=False)
 def large(x: int) -> str:
@@ -230,12 +233,13 @@ def test_a_script_waits_for_room_and_can_be_ended(disk: SmallDisk, embedded: Pat
     assert run["status"] == "completed"
 
 
-def test_a_script_goes_on_when_there_is_room(disk: SmallDisk, embedded: Path, tmp_path: Path) -> None:
-    with ended_at_last(start_script(embedded)) as process:
+@pytest.mark.parametrize("runner", ["inline", "process"])
+def test_a_script_goes_on_when_there_is_room(disk: SmallDisk, embedded: Path, tmp_path: Path, runner: str) -> None:
+    with ended_at_last(start_script(embedded, RUNNER=runner)) as process:
         wait_until(lambda: (tmp_path / "begun").exists(), "the second step", process)
         disk.fill()
         (tmp_path / "go").touch()
-        time.sleep(1)  # nothing can be stored
+        time.sleep(3)  # nothing can be stored
         disk.free()
         output, errors = process.communicate(timeout=60)
     assert "status completed" in output, errors
