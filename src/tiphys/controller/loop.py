@@ -467,7 +467,7 @@ class Controller(EngineHost):
                     return
                 delay = min(delay * 2, 5.0)
             except Exception as error:  # noqa: BLE001  a defect ends its workflow, loudly, and never the loop
-                batch = self._drop(batch)
+                batch, self._failing = self._drop(batch), None
                 uids = list(dict.fromkeys(uid for uid, _ in batch))
                 if len(uids) > 1:
                     for uid in uids:

@@ -131,7 +131,7 @@ class SqliteDatabase(Database):
         if "locked" in text or "busy" in text:
             return self._locked()
         # What SQLite shares between processes needs room, too, and says no more than "I/O error".
-        if "full" in text or ("I/O" in text and shutil.disk_usage(self.path.parent).free < _SCANT):
+        if "full" in text or ("I/O" in text and _is_scant(self.path.parent)):
             return DiskFullError(
                 f"The database '{self.path}' failed: {text}.", hint="The disk is full: make room and try again."
             )
@@ -259,6 +259,13 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
             if "locked" not in str(error) or time.monotonic() > until:
                 raise
         time.sleep(0.01)
+
+
+def _is_scant(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _SCANT
+    except OSError:
+        return False
 
 
 def _hint(text: str) -> str | None:

@@ -222,8 +222,10 @@ class ContainerRunner(Runner):
                 folder.write_report(report_to_text(finished))
             except (OSError, TiphysError) as error:
                 # A full disk gets room again, and its containers need not be carried out once more for it.
-                if not is_full(error) or self._closed.wait(_ROOM_LOOK) or job.cancelled:
+                if not is_full(error):
                     raise
+                if self._closed.wait(_ROOM_LOOK) or job.cancelled:
+                    return None
             else:
                 return finished
 

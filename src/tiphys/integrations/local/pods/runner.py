@@ -288,18 +288,18 @@ class PodRunner(Runner):
         except ProgramMissingError as error:
             self._fail(job, Phase.FAILED, str(error), code=CANNOT_START)
         except TiphysError as error:
-            self._fail(job, Phase.ERROR, str(error))
-        except OSError as error:
             self._report_unprepared(job, error, str(error))
+        except OSError as error:
+            self._report_unprepared(job, error, _unprepared(job, error))
         except Exception as error:  # noqa: BLE001  # reported: a template may be malformed in any way
             problem = f"The pod of '{job.task.name}' cannot be made: {error!r}"
             self._fail(job, Phase.ERROR, problem)
 
-    def _report_unprepared(self, job: _Job, error: OSError, problem: str) -> None:
+    def _report_unprepared(self, job: _Job, error: Exception, message: str) -> None:
         if is_full(error):
             self._wait_for_room(job, lambda: self._begin(job))
         else:
-            self._fail(job, Phase.ERROR, f"The pod of '{job.task.name}' could not be prepared: {problem}")
+            self._fail(job, Phase.ERROR, message)
 
     def _wait_for_room(self, job: _Job, again: Callable[[], None]) -> None:
         """Go on with a pod later: nothing is wrong with it, and a full disk gets room again."""
@@ -484,7 +484,8 @@ class PodRunner(Runner):
                 self._submit(pool, job, message["result"])
             elif message["op"] == "refused":
                 _remove_staged(job)
-                self._report_unprepared(job, OSError(message["errno"], message["problem"]), message["problem"])
+                error = OSError(message["errno"], message["problem"])
+                self._report_unprepared(job, error, _unprepared(job, error))
             elif message["op"] == "taken":
                 _remove_staged(job)
                 self._watch(job)
@@ -590,6 +591,10 @@ def _clear(folders: list[PodFolder]) -> None:
         kill_marked([folder.mark for folder in folders])
         for folder in folders:
             folder.remove()
+
+
+def _unprepared(job: _Job, error: OSError) -> str:
+    return f"The pod of '{job.task.name}' could not be prepared: {error}"
 
 
 def _remove_staged(job: _Job) -> None:

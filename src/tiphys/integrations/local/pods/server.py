@@ -161,7 +161,7 @@ class PodServer:
 
     def _refuse(self, order: PodOrder, error: OSError) -> None:
         """Nothing of the pod was begun."""
-        self._send({"op": "refused", "id": order["id"], "errno": error.errno, "problem": str(error)})
+        self._send({"op": "refused", "id": order["id"], "errno": error.errno, "problem": error.strerror})
 
     def _send(self, message: dict[str, Any]) -> None:
         if self._connected:
