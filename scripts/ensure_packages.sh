@@ -8,6 +8,7 @@ packages='
 bubblewrap  bwrap   /usr/bin/bwrap
 catatonit   catatonit /usr/libexec/podman/catatonit
 busybox     busybox /bin/busybox
+faketime    faketime /usr/bin/faketime
 git         git     /usr/bin/git
 kubernetes-client kubectl /usr/bin/kubectl
 podman      podman  /usr/bin/podman

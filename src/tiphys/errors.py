@@ -171,6 +171,13 @@ class StoreError(TiphysError):
     http_status = 503
 
 
+class DiskFullError(StoreError):
+    """There is no room for what was to be written; nothing of it was."""
+
+    code = "disk_full"
+    http_status = 507
+
+
 class RunFailedError(TiphysError):
     """A pipeline run did not complete.
 

@@ -43,12 +43,14 @@ class Fleet:
     running: list[RunningServer] = field(default_factory=list)
     started: int = 0
 
-    def start(self, home: str = "") -> RunningServer:
+    def start(self, home: str = "", **environment: str) -> RunningServer:
         """One more replica; `home` names another one than it would have."""
         name = home or ("all" if self.shared_home else str(self.started))
         self.started += 1
         server = self.stack.enter_context(
-            running_server(self.homes / name, "--insecure", "--runner", "process", TIPHYS_DB_URL=self.url)
+            running_server(
+                self.homes / name, "--insecure", "--runner", "process", TIPHYS_DB_URL=self.url, **environment
+            )
         )
         self.running.append(server)
         return server

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -48,6 +49,12 @@ class RunningServer:
         """End it; returns what it printed after its address."""
         self.process.send_signal(sign)
         return self.process.communicate(timeout=PATIENCE)[0]
+
+
+def free_port() -> str:
+    """A port for a server that is to be found again when it was started anew."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return str(listener.getsockname()[1])
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 from tests.contract.served import served
 from tests.e2e.programs import ended_at_last, start_script, tiphys, wait_until
-from tests.integration.server_desk import running_server
+from tests.integration.server_desk import free_port, running_server
 
 from tiphys import Client, pipeline, step
 from tiphys.bootstrap import Settings, close_backends, default_backend, make_backend
@@ -46,11 +45,6 @@ if __name__ == "__main__":
     print("status", chain().status)
 """
 STEPS = ("work", "work_2", "work_3", "work_4", "work_5")
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return str(listener.getsockname()[1])
 
 
 @pytest.fixture

@@ -107,6 +107,18 @@ def test_a_pod_whose_files_were_removed_harms_no_other(desk: PodDesk) -> None:
     assert told[other.id] is Phase.SUCCEEDED
 
 
+def test_a_pod_that_cannot_be_begun_harms_no_other(desk: PodDesk) -> None:
+    other, refused = desk.launch(shell("sleep 1")), desk.task(shell("true"))
+    folder = PodFolder(str(desk.home), refused.id)
+    Path(folder.path, "in-its-way").mkdir(parents=True)
+    desk.runner.launch(refused, desk.report)
+    found = {report.task_id: report for report in (desk.next_report(), desk.next_report())}
+    assert found[other.id].phase is Phase.SUCCEEDED
+    assert found[refused.id].phase is Phase.ERROR
+    assert "could not be prepared" in found[refused.id].message
+    assert not folder.exists()
+
+
 def test_after_the_death_of_its_pod_server_a_runner_goes_on(desk: PodDesk) -> None:
     assert desk.result("echo 1") == "1"
     guard, server = server_of(desk)

@@ -128,3 +128,18 @@ def test_when_a_timer_fires(start: Start) -> None:
     assert str(backend.runs.get(run.id).status) == "completed"
     assert store.failed["transaction"] == 1
     assert runner.world.attempts("work") == 2
+
+
+def test_who_waits_is_told_to_go_if_it_lasts(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tiphys.controller.loop.PATIENCE", 0.2)
+    store, backend, runner = start(WAITING, reads=0, transactions=1_000_000)
+    run = backend.runs.submit(request_of(p.compile()))
+    wait_until(lambda: bool(runner.world.running))
+    store.on = True
+    runner.world.finish("work")
+    runner.deliver()
+    with pytest.raises(StoreError, match="cannot be stored: away for a moment"):
+        backend.runs.wait(run.id)
+    store.on = False
+    wait_until(lambda: backend.runs.get(run.id).status.is_finished)
+    assert str(backend.runs.get(run.id).status) == "completed"

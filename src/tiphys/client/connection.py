@@ -21,7 +21,7 @@ _CONNECT, _READ = 5.0, 60.0
 #: Seconds between attempts to reach a server that is away: the first, and the longest.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 #: Statuses of a server, or of what stands before it, that is not ready.
-_AWAY = (502, 503, 504)
+_AWAY = (502, 503, 504, 507)
 #: All errors by their code but those that are made of more than words.
 _CLASSES: dict[str, type[TiphysError]] = {
     kind.code: kind

@@ -57,6 +57,8 @@ class Caretaker:
                 self._clean()
         except StoreError as error:
             _log.warning("the metadata store failed; looking again later: %s", error.message)
+        except OSError as error:
+            _log.warning("schedules and cleaning up failed; looking again later: %s", error)
 
     def one_round(self) -> None:
         """Start what is due, wait for all that this process carries out, and clean up."""

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from tiphys._util.times import from_epoch, rfc3339
 from tiphys.controller.cleaning import Cleaner
 from tiphys.controller.schedules import (
+    ABSURD,
     NEVER,
     SPEC_ERROR,
     SUBMISSION_ERROR,
@@ -43,6 +44,7 @@ from tiphys.controller.schedules import (
     surplus,
     times_between,
     used,
+    was_started,
 )
 from tiphys.errors import AlreadyExistsError, ConflictError, NotFoundError, SpecError, TiphysError
 from tiphys.ports.clock import Clock
@@ -139,6 +141,7 @@ class CronScheduler:
             watch is None
             or watch.version != stored.resource_version
             or now >= min(watch.next, watch.synchronized + SYNC)
+            or now < watch.synchronized  # the clock was put back
         )
 
     def _look_at(self, stored: StoredObject, children: Sequence[WorkflowSummary], now: datetime) -> None:
@@ -169,6 +172,8 @@ class CronScheduler:
             watch = self._watches[stored.id] = _Watch(schedules, since, now, now)
         elif watch.schedules != schedules:
             watch.schedules, watch.since = schedules, now
+        elif watch.since > now + ABSURD:
+            watch.since = now
         return watch
 
     def _decide(self, stored: StoredObject, decisions: Sequence[Decision], watch: _Watch) -> None:
@@ -202,8 +207,7 @@ class CronScheduler:
         def claim(transaction: Transaction) -> None:
             present = self._locked(transaction, stored)
             cron = cron_of(present)
-            last = last_scheduled(cron)
-            if last is not None and start.scheduled <= last <= from_epoch(self._clock.now()):
+            if was_started(cron, start.scheduled, from_epoch(self._clock.now())):
                 raise AlreadyExistsError(f"The run of {rfc3339(start.scheduled)} was started by another process.")
             self._write(transaction, present, started(sound(cron), None, start.scheduled))
 

@@ -26,6 +26,7 @@ from tiphys.controller.figures import Figures
 from tiphys.controller.keeper import Keeper
 from tiphys.controller.leases import Leases
 from tiphys.controller.locks import Grant, granted, release
+from tiphys.controller.own_time import ClockWatch
 from tiphys.controller.signals import deferred_signals
 from tiphys.controller.timers import Timers
 from tiphys.controller.traces import report
@@ -64,6 +65,8 @@ POLL = 0.5
 BATCH = 500
 #: Seconds that a cancelled task has to end by itself.
 GRACE = 5.0
+#: Seconds that the store may fail before those who wait for a workflow are told to go; the loop tries on.
+PATIENCE = 600.0
 
 
 def _event_of(wish: WorkflowRequest) -> Event:
@@ -133,6 +136,7 @@ class Controller(EngineHost):
         #: Held by the thread that works on events; all that follows up to `_wishes` is touched by that one alone.
         self._helm = threading.Lock()
         self._timers = Timers()
+        self._watch = ClockWatch(clock)
         self._figures = Figures()
         self._works: dict[str, Work] = {}
         self._runners: dict[str, Runner] = {}
@@ -145,11 +149,14 @@ class Controller(EngineHost):
         self._wakes_at: float | None = None
         #: Requests that were read and are being granted: id → workflow.
         self._wishes: dict[str, str] = {}
+        #: Since when the store fails, as `Clock.elapsed`, and how; None if it does not.
+        self._failing: tuple[float, StoreError] | None = None
         #: Waiting thread → the reports of the tasks that it carried out itself.
         self._lent: dict[int, deque[_Item]] = {}
         self._completions: dict[str, _Completion] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
         self._leases = Leases(store, owner=owner, place=place, clock=clock)
         self._keeper = Keeper(store, self._leases, owner=owner, clock=clock, start=self.start)
 
@@ -227,7 +234,8 @@ class Controller(EngineHost):
                 self._lender.work(partial(self._is_over, completion, own))
         except KeyboardInterrupt:
             self._queue.put((uid, ShutdownRequested("Terminate", "interrupted by the user")))
-            completion.event.wait(GRACE)
+            if self._failing is None:
+                completion.event.wait(GRACE)
             raise
         if watch is not None and not watch.attached and not completion.moved:
             with self._store.reader() as reader:
@@ -257,6 +265,7 @@ class Controller(EngineHost):
     def close(self) -> None:
         """End the thread and the runners. Workflows that are not finished can be resumed by another process."""
         self._keeper.retire()
+        self._closing.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread.is_alive():
             self._queue.put(None)
@@ -326,6 +335,9 @@ class Controller(EngineHost):
                 self._attach(uid, what)
             elif what is not None:
                 batch.append((uid, what))
+        back = self._watch.put_back()
+        if back:
+            self._timers.bring_forward(back)
         now = self._clock.now()
         batch += [(uid, TimerFired(key)) for uid, key in self._timers.take_due(now)]
         elapsed = self._clock.elapsed()
@@ -354,6 +366,12 @@ class Controller(EngineHost):
         """Whether a workflow has ended, once what the waiting thread has to report is worked on."""
         if own:
             self._steer(own)
+        failing = self._failing
+        if failing is not None and self._clock.elapsed() - failing[0] > PATIENCE:
+            raise failing[1].__class__(
+                f"The run is not waited for any longer, as its state cannot be stored: {failing[1].message}",
+                hint="What was stored before is kept: when the cause is removed, tiphys runs resume RUN.",
+            ) from failing[1]
         return completion.event.is_set()
 
     def _steer(self, own: deque[_Item]) -> None:
@@ -442,11 +460,14 @@ class Controller(EngineHost):
             except StoreError as error:
                 batch = self._drop(batch)
                 self._figures.failed("store")
+                self._failing = self._failing or (self._clock.elapsed(), error)
+                self._lender.wake()
                 _log.warning("The metadata store failed (%s); trying again in %.2g s.", error.message, delay)
-                threading.Event().wait(delay)
+                if self._closing.wait(delay):
+                    return
                 delay = min(delay * 2, 5.0)
             except Exception as error:  # noqa: BLE001  a defect ends its workflow, loudly, and never the loop
-                batch = self._drop(batch)
+                batch, self._failing = self._drop(batch), None
                 uids = list(dict.fromkeys(uid for uid, _ in batch))
                 if len(uids) > 1:
                     for uid in uids:
@@ -455,6 +476,7 @@ class Controller(EngineHost):
                     self._give_up(uids[0], error)
                 return
             else:
+                self._failing = None
                 return
 
     def _commit(self, batch: Sequence[tuple[str, Event]]) -> None:
@@ -463,7 +485,6 @@ class Controller(EngineHost):
 
     def _carry_through(self, batch: Sequence[tuple[str, Event]]) -> None:
         """One transaction for the batch, then what it orders."""
-        now = self._clock.now()
         orders: dict[str, Orders] = {}
         uids = {uid for uid, _ in batch}
         with self._store.transaction() as transaction:
@@ -480,7 +501,7 @@ class Controller(EngineHost):
                         self._complete(uid)
                         continue
                     work = self._restore(stored, orders.setdefault(uid, Orders()), transaction, starting=event)
-                work.handle(event, now, transaction, self._recorder, orders.setdefault(uid, Orders()))
+                work.handle(event, transaction, self._recorder, orders.setdefault(uid, Orders()))
             done = [wish for wish, uid in self._wishes.items() if uid in uids and uid not in lost]
             if done:
                 transaction.delete(WorkflowRequest, done)
@@ -512,13 +533,13 @@ class Controller(EngineHost):
 
     def _restore(self, stored: StoredWorkflow, orders: Orders, transaction: Transaction, *, starting: Event) -> Work:
         """Take a workflow up from the store: fresh, after a crash of its owner, or after a failed transaction."""
-        work = Work.restore(stored, self._runner(stored.row.runner), transaction, self._clock.now())
+        work = Work.restore(stored, self._runner(stored.row.runner), transaction, self._clock)
         self._works[work.uid] = work
         orders.timers += work.machine.timers()
         for command in work.machine.requests():
-            answer = work.carry_out(command, self._clock.now(), transaction, orders)
+            answer = work.carry_out(command, transaction, orders)
             if answer is not None:
-                work.handle(answer, self._clock.now(), transaction, self._recorder, orders)
+                work.handle(answer, transaction, self._recorder, orders)
         waiting = list(work.in_flight.values())
         if waiting and not isinstance(starting, ShutdownRequested):
             prepared = self._recorder.describe(waiting)
@@ -539,7 +560,7 @@ class Controller(EngineHost):
         self._commits += 1
         self._revisions[change.uid] = self._commits
         for timer in orders.timers:
-            self._timers.set(timer.due, work.uid, timer.key)
+            self._timers.set(timer.due - work.time.ahead, work.uid, timer.key)
         for watcher in self._watchers.get(work.uid, ()):
             watcher(work.uid, change.state, change.nodes)
         for task_id in orders.cancel:

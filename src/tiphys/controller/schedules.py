@@ -31,6 +31,8 @@ ACTIVE, STOPPED = "Active", "Stopped"
 SUBMISSION_ERROR, SPEC_ERROR = "SubmissionError", "SpecError"
 NEVER = datetime.max.replace(tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
+#: A last run that is so far in the future is none: the clock was wrong then.
+ABSURD = timedelta(days=1)
 
 
 # Decisions ------------------------------------------------------------------------------------------------------------
@@ -124,8 +126,7 @@ def due(cron: CronWorkflow, active: Sequence[str], times: Iterable[datetime], no
     decisions: list[Decision] = []
     running = list(active)
     for scheduled in times:
-        last = last_scheduled(cron)
-        if last is not None and scheduled <= last <= now:
+        if was_started(cron, scheduled, now):
             continue
         found = _decide(cron, running, scheduled, now)
         decisions += found
@@ -136,6 +137,12 @@ def due(cron: CronWorkflow, active: Sequence[str], times: Iterable[datetime], no
                 running.append(decision.name)
                 cron = started(cron, None, scheduled)
     return decisions
+
+
+def was_started(cron: CronWorkflow, scheduled: datetime, now: datetime) -> bool:
+    """Whether the run of a time was started, or a later one: also if the clock was put back meanwhile."""
+    last = last_scheduled(cron)
+    return last is not None and scheduled <= last < now + ABSURD
 
 
 def _decide(cron: CronWorkflow, active: Sequence[str], scheduled: datetime, now: datetime) -> list[Decision]:

@@ -15,6 +15,10 @@ class Timers:
         """Fire `key` for workflow `uid` at `due` (epoch seconds)."""
         heapq.heappush(self._heap, (due, uid, key))
 
+    def bring_forward(self, seconds: float) -> None:
+        """Let all of them fire so much earlier: the clock was put back, and nothing is to wait longer for that."""
+        self._heap = [(due - seconds, uid, key) for due, uid, key in self._heap]
+
     def next_due(self) -> float | None:
         """When the next one fires."""
         return self._heap[0][0] if self._heap else None

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from tiphys._util.collector import no_collections
 from tiphys.controller.locks import Grant, acquire, release
 from tiphys.controller.memory import TYPE_LABEL, memorize, recall
+from tiphys.controller.own_time import OwnTime
 from tiphys.engine.commands import Acquire, Cancel, Command, FinishWorkflow, Launch, Memorize, Recall, Release, SetTimer
 from tiphys.engine.events import Event, LocksAwaited, LocksGranted, TaskFinished
 from tiphys.engine.machine import Machine
+from tiphys.ports.clock import Clock
 from tiphys.ports.recorder import Change, Recorder
 from tiphys.ports.runner import Runner, Task
 from tiphys.ports.store import Reader, StoredWorkflow, Transaction, WorkflowBatch
@@ -39,13 +41,15 @@ class Work:
         row: The stored workflow.
         machine: Its state machine.
         runner: Carries out its leaves.
+        time: By which its deadlines and delays are counted.
     """
 
-    def __init__(self, row: WorkflowRow, machine: Machine, runner: Runner) -> None:
+    def __init__(self, row: WorkflowRow, machine: Machine, runner: Runner, time: OwnTime) -> None:
         self.uid = row.id
         self.row = row
         self.machine = machine
         self.runner = runner
+        self.time = time
         #: Tasks whose end is awaited, by id.
         self.in_flight: dict[str, Task] = {}
         #: Cancelled tasks whose cancellation was carried out and can be acknowledged.
@@ -58,12 +62,13 @@ class Work:
 
     @classmethod
     @no_collections()
-    def restore(cls, stored: StoredWorkflow, runner: Runner, reader: Reader, now: float) -> Work:
+    def restore(cls, stored: StoredWorkflow, runner: Runner, reader: Reader, clock: Clock) -> Work:
         """From what is stored."""
         workflow = Workflow.model_validate_json(stored.row.manifest)
         config = _config_maps(reader, stored.row.workspace) if "configMapKeyRef" in stored.row.manifest else {}
-        machine = Machine.restore(stored.row.id, workflow, stored.state, stored.nodes, now=now, config=config)
-        work = cls(stored.row, machine, runner)
+        time = OwnTime.of(stored, clock)
+        machine = Machine.restore(stored.row.id, workflow, stored.state, stored.nodes, now=time.now(), config=config)
+        work = cls(stored.row, machine, runner, time)
         work.in_flight = {
             command.task_id: work.task(command.node_id) for command in stored.outbox if isinstance(command, Launch)
         }
@@ -84,9 +89,9 @@ class Work:
             deadline=leaf.deadline,
         )
 
-    def handle(self, event: Event, now: float, transaction: Transaction, recorder: Recorder, orders: Orders) -> None:
+    def handle(self, event: Event, transaction: Transaction, recorder: Recorder, orders: Orders) -> None:
         """Tell the machine of `event`, and of all that is known to follow from it at once (cached results, locks)."""
-        events = deque([event])
+        events, now = deque([event]), self.time.now()
         while events:
             event = events.popleft()
             if isinstance(event, TaskFinished):
@@ -100,13 +105,13 @@ class Work:
                 if isinstance(command, Launch):
                     launches.append(command)
                 else:
-                    answer = self.carry_out(command, now, transaction, orders)
+                    answer = self.carry_out(command, transaction, orders)
                     if answer is not None:
                         events.append(answer)
             if launches:
                 events.extend(self._launch(launches, transaction, recorder, orders))
 
-    def carry_out(self, command: Command, now: float, transaction: Transaction, orders: Orders) -> Event | None:
+    def carry_out(self, command: Command, transaction: Transaction, orders: Orders) -> Event | None:
         """Do what a command asks for, in the transaction or noted for later; returns the answer if it is known now."""
         if isinstance(command, Cancel):
             self._cancel(command, orders)
@@ -121,9 +126,9 @@ class Work:
             self.waiting.discard(command.holder)
             orders.grants += release(transaction, self.uid, command.holder)
         elif isinstance(command, Recall):
-            return recall(transaction, self.row.workspace, command, now)
+            return recall(transaction, self.row.workspace, command, self.time.now())
         elif isinstance(command, Memorize):
-            memorize(transaction, self.row.workspace, command, now)
+            memorize(transaction, self.row.workspace, command, self.time.now())
         elif isinstance(command, FinishWorkflow):
             orders.finished = True
         return None

@@ -11,6 +11,7 @@ from psycopg.errors import (
     CheckViolation,
     DataError,
     DeadlockDetected,
+    DiskFull,
     LockNotAvailable,
     NotNullViolation,
     SerializationFailure,
@@ -25,7 +26,7 @@ from tiphys.db.database import Database, Unit, constrained_columns, needs_upgrad
 from tiphys.db.dialects import POSTGRESQL
 from tiphys.db.schema import VERSION_TABLE
 from tiphys.db.statements import Statements
-from tiphys.errors import StoreError, TiphysError, UsageError
+from tiphys.errors import DiskFullError, StoreError, TiphysError, UsageError
 from tiphys.plugins.loading import load
 
 #: Connections kept open, and how many more may be opened for a while.
@@ -116,6 +117,11 @@ class PostgresqlDatabase(Database):
             return StoreError(
                 f"Another transaction on {self._where} held what this one needed: {_first_line(error)}.",
                 hint="Try again.",
+            )
+        if isinstance(error, DiskFull):
+            return DiskFullError(
+                f"The disk of the database {self._where} is full: {_first_line(error)}.",
+                hint="Make room there and try again.",
             )
         if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
             return self._lost(error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sqlite3
 import threading
 import time
@@ -19,7 +20,7 @@ from tiphys.db.ddl import create_statements
 from tiphys.db.dialects import SQLITE
 from tiphys.db.schema import VERSION_TABLE
 from tiphys.db.statements import Statements
-from tiphys.errors import StoreError, TiphysError, UsageError
+from tiphys.errors import DiskFullError, StoreError, TiphysError, UsageError
 from tiphys.plugins.loading import load
 
 #: Upserts, RETURNING and JSON functions.
@@ -35,6 +36,8 @@ _WRITER_CACHE, _READER_CACHE = 16_000, 2_000
 #: Pages of the write-ahead log before a commit works it into the file and waits for the disk (about 32 MB); usually
 #: `Checkpoints` was quicker.
 _CHECKPOINT_PAGES = 16_000
+#: Bytes on a disk below which an unexplained failure is taken for want of room.
+_SCANT = 1_000_000
 _CONSTRAINT = re.compile(r"(UNIQUE|NOT NULL) constraint failed: (\w+)\.(.*)")
 #: Connections that a forked process inherited: closing them there could damage the file, so they are only kept.
 _inherited: list[sqlite3.Connection] = []
@@ -127,6 +130,11 @@ class SqliteDatabase(Database):
             return UsageError(f"A value cannot be stored: {text}.")
         if "locked" in text or "busy" in text:
             return self._locked()
+        # What SQLite shares between processes needs room, too, and says no more than "I/O error".
+        if "full" in text or ("I/O" in text and _is_scant(self.path.parent)):
+            return DiskFullError(
+                f"The database '{self.path}' failed: {text}.", hint="The disk is full: make room and try again."
+            )
         return StoreError(f"The database '{self.path}' failed: {text}.", hint=_hint(text))
 
     def close(self) -> None:
@@ -253,11 +261,16 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
         time.sleep(0.01)
 
 
+def _is_scant(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _SCANT
+    except OSError:
+        return False
+
+
 def _hint(text: str) -> str | None:
     if "unable to open" in text or "readonly" in text or "ermission" in text:
         return "Check that the file's folder exists and may be written to."
-    if "full" in text:
-        return "The disk is full: make room and try again."
     if "not a database" in text or "malformed" in text:
         return "The file is damaged or no SQLite database; restore it from a backup, or name another one."
     return None

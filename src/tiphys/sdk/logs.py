@@ -10,6 +10,7 @@ second word is `stdout`, `stderr` or the level of a log record. Lines that a car
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import io
 import logging
@@ -185,7 +186,8 @@ class Capture:
         now = time.monotonic()
         if now - self._last_write > 0.002:
             self._last_write = now
-            self._write_out(live=True)
+            with contextlib.suppress(OSError):  # a step does not fail for what it prints: it is tried again
+                self._write_out(live=True)
 
     def _end_live_writing(self) -> None:
         """Wait for another thread that is just writing lines out; from now on they are left to this one."""

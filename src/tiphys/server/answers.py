@@ -13,10 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from tiphys._util.disks import is_full
 from tiphys.errors import (
     AlreadyExistsError,
     ArtifactMissingError,
     ConflictError,
+    DiskFullError,
     ForbiddenError,
     TiphysError,
     TooManyAttemptsError,
@@ -63,6 +65,7 @@ _BY_STATUS = {
     501: UNIMPLEMENTED,
     502: UNAVAILABLE,
     503: UNAVAILABLE,
+    507: UNAVAILABLE,
 }
 
 
@@ -107,7 +110,24 @@ def refusal(code: int, message: str, *, status: int | None = None) -> Response:
 async def answer_error(_request: Request, error: Exception) -> Response:
     """The answer to a request that raised one of our errors."""
     assert isinstance(error, TiphysError)  # noqa: S101  # what it is registered for
-    return _answer_to(error)
+    return _answer_to(as_full_disk(error) or error)
+
+
+async def answer_system_error(_request: Request, error: Exception) -> Response:
+    """The answer to a request that met an error of the system: a full disk is told of, all else is a defect of ours."""
+    full = as_full_disk(error)
+    if full is None:
+        raise error
+    return _answer_to(full)
+
+
+def as_full_disk(error: Exception) -> DiskFullError | None:
+    """What to tell of an error that came of a full disk; None for others."""
+    if isinstance(error, DiskFullError) or not is_full(error):
+        return None
+    return DiskFullError(
+        "The server's disk is full, so nothing can be stored.", hint="Try again when room was made there."
+    )
 
 
 def answer_to(path: str, error: TiphysError) -> Response:

@@ -12,7 +12,7 @@ from starlette.routing import Mount, Route
 from tiphys.errors import TiphysError
 from tiphys.ports.wire import API
 from tiphys.server import operations
-from tiphys.server.answers import answer_defect, answer_error, answer_http_error
+from tiphys.server.answers import answer_defect, answer_error, answer_http_error, answer_system_error
 from tiphys.server.api.app import make_api
 from tiphys.server.api.repeats import Repeats
 from tiphys.server.api.versions import answer_other_major
@@ -63,6 +63,7 @@ def make_app(
         ],
         exception_handlers={
             TiphysError: answer_error,
+            OSError: answer_system_error,
             HTTPException: answer_http_error,
             Exception: answer_defect,
         },

@@ -689,3 +689,40 @@ def test_the_rows_of_children_are_told_apart_by_namespace(backend, create, clock
     rows = backend.find(Query.of(WorkflowRow, workspace="default"))
     assert [one["uid"] for one in status()["active"]] == [row.id for row in rows]
     assert replace(rows[0], manifest="").workspace == "default"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_clock_that_is_put_back_starts_nothing_twice(backend, clock, create, names, restarted):
+    create(successfulJobsHistoryLimit=0, concurrencyPolicy="Forbid")
+    scheduler = a_scheduler(backend, clock)
+    scheduler.look()
+    clock.time += 60
+    scheduler.look()
+    (first,) = names()
+    end(backend, clock, first)
+    clock.time -= 30
+    if restarted:
+        scheduler = a_scheduler(backend, clock, look_back=timedelta(minutes=5))
+    scheduler.look()  # its history is looked after all the same
+    assert names() == []
+    clock.time += 30
+    scheduler.look()
+    assert names() == []
+    clock.time += 60
+    scheduler.look()
+    assert names() == [f"c-{int(clock.time)}"]
+
+
+def test_a_last_run_of_another_day_is_none(backend, clock, create, names):
+    create()
+    scheduler = a_scheduler(backend, clock)
+    clock.time += 10 * 86400
+    scheduler.look()
+    clock.time += 60
+    scheduler.look()
+    (wrong,) = names()
+    clock.time -= 10 * 86400
+    scheduler.look()
+    clock.time += 60
+    scheduler.look()
+    assert names() == sorted([wrong, f"c-{int(clock.time)}"])

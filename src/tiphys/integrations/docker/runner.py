@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tiphys._util.disks import is_full
 from tiphys.engine.events import TaskFinished
 from tiphys.engine.model import Phase
 from tiphys.errors import TiphysError
@@ -30,6 +31,8 @@ from tiphys.sdk.pods.objects import ArtifactDrivers, Objects
 CLOSING_GRACE = 3.0
 #: Seconds after which containers whose process is gone count as orphans: nobody took them up.
 ORPHANED = 60.0
+#: Seconds between tries to store what a pod left on a full disk.
+_ROOM_LOOK = 1.0
 
 
 class _Job:
@@ -213,9 +216,18 @@ class ContainerRunner(Runner):
         result = pod.run(_network_first(found))
         if result.cancelled:
             return None
-        finished = report_of(plan, result, self._engine, self._store, self._drivers)
-        folder.write_report(report_to_text(finished))
-        return finished
+        while True:
+            try:
+                finished = report_of(plan, result, self._engine, self._store, self._drivers)
+                folder.write_report(report_to_text(finished))
+            except (OSError, TiphysError) as error:
+                # A full disk gets room again, and its containers need not be carried out once more for it.
+                if not is_full(error):
+                    raise
+                if self._closed.wait(_ROOM_LOOK) or job.cancelled:
+                    return None
+            else:
+                return finished
 
     def _clean(self, task_id: str, folder: TaskFolder, *, keep_report: bool) -> None:
         """Remove what is not needed any more; what cannot be removed now is an orphan later."""

@@ -176,6 +176,9 @@ class LocalArtifactStore(StackComponent, ArtifactStore):
                 written += os.write(file, memoryview(data)[written:])
             if written > _SMALL:
                 remember_sha256(os.fstat(file), content_hash)
+        except OSError:
+            os.unlink(staged)  # the disk is full, perhaps: it is not to be made fuller each time
+            raise
         finally:
             os.close(file)
         try:
@@ -395,9 +398,14 @@ class LocalArtifactStore(StackComponent, ArtifactStore):
 
     def _write_manifest(self, target: str, hashes: dict[str, str]) -> None:
         staged = self._new_staging_path()
-        with open(staged, "w", encoding="utf-8", newline="") as file:
-            file.write(canonical_json(sorted(map(list, hashes.items()))))
-        os.replace(staged, f"{target}.json")
+        try:
+            with open(staged, "w", encoding="utf-8", newline="") as file:
+                file.write(canonical_json(sorted(map(list, hashes.items()))))
+            os.replace(staged, f"{target}.json")
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(staged)
+            raise
 
     def _manifest(self, digest: str) -> dict[str, str] | None:
         """Names and hashes of a tree's files, if they are recorded and the record is genuine."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import codecs
+import contextlib
 import faulthandler
 import io
 import linecache
@@ -14,10 +15,11 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from tiphys._util.disks import is_full
 from tiphys.errors import StepCancelledError
 from tiphys.integrations.local.messages import write_echo
 from tiphys.integrations.local.task_folder import STREAMS, TaskFolder
@@ -31,6 +33,10 @@ from tiphys.sdk.wire import finished_to_text, task_from_json
 TAKEN = 75  # EX_TEMPFAIL
 #: Text without an end of line is shown at most so often; seconds.
 _REFRESH = 0.05
+#: Seconds between tries to write what there was no room for.
+_ROOM_LOOK = 1.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +56,8 @@ def carry_out(
     """Carry out the task of a launch message in this fresh process; returns its exit status."""
     os.setsid()
     signal.signal(signal.SIGTERM, _on_terminate)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    _redirect(folder)
-    if not folder.claim():
+    _when_there_is_room(lambda: _redirect(folder))
+    if not _when_there_is_room(folder.claim):
         return TAKEN
     task = task_from_json(message["task"])
     _enter(surroundings, task.context)
@@ -65,9 +70,21 @@ def carry_out(
         text = finished_to_text(run_task(task))
     except StepCancelledError:
         return 128 + signal.SIGTERM
-    folder.write_result(text)
+    # Nobody would know of what may have taken hours.
+    _when_there_is_room(lambda: folder.write_result(text))
     _end()
     return 0
+
+
+def _when_there_is_room(write: Callable[[], T]) -> T:
+    """What `write` gives, as soon as the disk is not full."""
+    while True:
+        try:
+            return write()
+        except OSError as error:
+            if not is_full(error):
+                raise
+        time.sleep(_ROOM_LOOK)
 
 
 def _on_terminate(_number: int, _frame: object) -> None:
@@ -78,6 +95,7 @@ def _on_terminate(_number: int, _frame: object) -> None:
 
 def _redirect(folder: TaskFolder) -> None:
     """Let the standard descriptors lead to files: nobody's death can then block or break a write."""
+    folder.path.mkdir(parents=True, exist_ok=True)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
@@ -174,7 +192,8 @@ class _Streams:
                 _show(self._echo, name, text)
                 found = True
             if found:
-                self._folder.note_read(self._sizes)
+                with contextlib.suppress(OSError):  # its end is kept twice then, if the process crashes
+                    self._folder.note_read(self._sizes)
 
 
 class _EchoStream(io.TextIOBase):

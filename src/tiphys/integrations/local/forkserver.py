@@ -7,6 +7,7 @@ has ended, and writes down how that was.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import selectors
@@ -154,7 +155,8 @@ class ForkServer:
             _, status = os.waitpid(ended.si_pid, 0)
             taken = os.waitstatus_to_exitcode(status) == TAKEN
             if not taken and child.folder.path.is_dir() and child.folder.result() is None:
-                child.folder.write_exit(status)
+                with contextlib.suppress(OSError):  # that there is neither says nearly as much
+                    child.folder.write_exit(status)
             self._send({"op": "ended", "id": child.task_id, "taken": taken})
 
     def _send(self, message: dict[str, Any]) -> None:

@@ -334,8 +334,9 @@ class ProcessRunner(Runner):
             return finished_from_text(result)
         log = path_of(job.task.context, job.task.attempt)
         if log is not None:
-            for stream, text in job.folder.unread().items():
-                append_lines(log, stream, text)
+            with contextlib.suppress(OSError):  # there is no room for its last lines
+                for stream, text in job.folder.unread().items():
+                    append_lines(log, stream, text)
         return None if job.cancelled else self._report_crash(job)
 
     def _report_crash(self, job: _Job) -> TaskFinished:

@@ -53,13 +53,13 @@ class TaskFolder:
         """Take the task for this process; False if another one has it."""
         pid = os.getpid()
         own = self.path / f"claim.{pid}"
-        own.write_text(json.dumps({"pid": pid, "start": process_start(pid), "at": time.time()}))
         try:
+            own.write_text(json.dumps({"pid": pid, "start": process_start(pid), "at": time.time()}))
             os.link(own, self.path / "claim.json")
         except FileExistsError:
             return False
         finally:
-            own.unlink()
+            own.unlink(missing_ok=True)
         return True
 
     def claimed_by(self) -> Claim | None:
@@ -93,7 +93,7 @@ class TaskFolder:
 
     def note_read(self, sizes: dict[str, int]) -> None:
         """Note how much of each stream is in the step's log."""
-        (self.path / "read").write_text(json.dumps(sizes))
+        _write_whole(self.path / "read", json.dumps(sizes))
 
     def unread(self) -> dict[str, str]:
         """What was written to each stream and is not in the step's log."""
@@ -154,5 +154,9 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 def _write_whole(path: Path, text: str) -> None:
     staged = path.with_name(f"{path.name}.{os.getpid()}")
-    staged.write_text(text)
-    staged.replace(path)
+    try:
+        staged.write_text(text)
+        staged.replace(path)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise

@@ -10,6 +10,8 @@ import time
 from bisect import bisect_left
 from pathlib import Path
 
+from tiphys.sdk.pods.files import append_line
+
 #: Of the file with the times; no container's name ends so.
 SUFFIX = "~times"
 
@@ -45,15 +47,15 @@ def times_of(log: str) -> str:
 
 
 def note_size(log: str, known: int) -> int:
-    """Note how large a log is now, if it has grown beyond `known`; returns its size."""
+    """Note how large a log is now, if it has grown beyond `known`; returns its size.
+
+    Raises:
+        OSError: it cannot be written; nothing of it is there.
+    """
     try:
         size = Path(log).stat().st_size
     except FileNotFoundError:
         return known
     if size > known:
-        file = os.open(times_of(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            os.write(file, f"{size} {time.time():.3f}\n".encode())
-        finally:
-            os.close(file)
+        append_line(times_of(log), f"{size} {time.time():.3f}\n".encode(), os.O_CREAT)
     return size

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from tiphys._util.disks import is_full
 from tiphys.engine.events import TaskFinished
 from tiphys.engine.model import ArtifactValue, Phase, Values
 from tiphys.errors import TiphysError
@@ -34,6 +35,9 @@ def report_of(
         find: Gives the files that the main container left.
         store: Where output artifacts go that name no other place.
         drivers: For artifacts in other places.
+
+    Raises:
+        OSError: this machine's disk is full, or the store's; so it may be at the cause of a TiphysError.
     """
     template, ends = task.body, details.containers
     main = main_of(template)
@@ -93,6 +97,8 @@ def _artifacts(
                 elif not declared.get("optional"):
                     problems.append(f"the output artifact '{name}' is not there: there is no '{path}' in the container")
         except (OSError, TiphysError) as error:
+            if is_full(error):
+                raise
             problems.append(f"the output artifact '{name}' cannot be stored from '{path}': {_why(error)}")
     return found, problems
 

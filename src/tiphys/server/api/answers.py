@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from tiphys.errors import TiphysError
 from tiphys.ports.wire import dump, problems_in
+from tiphys.server.answers import as_full_disk
 
 _JSON = "application/json"
 #: HTTP status of a request that no route is for → code.
@@ -58,7 +59,16 @@ def problem(error: TiphysError) -> Problem:
 async def answer_error(_request: Request, error: Exception) -> Response:
     """The answer to a request that raised one of our errors."""
     assert isinstance(error, TiphysError)  # noqa: S101  # what it is registered for
-    return answer(problem(error), status=error.http_status)
+    told = as_full_disk(error) or error
+    return answer(problem(told), status=told.http_status)
+
+
+async def answer_system_error(_request: Request, error: Exception) -> Response:
+    """The answer to a request that met an error of the system: a full disk is told of, all else is a defect of ours."""
+    full = as_full_disk(error)
+    if full is None:
+        raise error
+    return answer(problem(full), status=full.http_status)
 
 
 async def answer_invalid(_request: Request, error: Exception) -> Response:

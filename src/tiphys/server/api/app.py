@@ -24,7 +24,13 @@ from tiphys.server.api import (
     work,
     workflows,
 )
-from tiphys.server.api.answers import answer_defect, answer_error, answer_http_error, answer_invalid
+from tiphys.server.api.answers import (
+    answer_defect,
+    answer_error,
+    answer_http_error,
+    answer_invalid,
+    answer_system_error,
+)
 from tiphys.server.api.versions import Versions
 from tiphys.services.backend import LocalBackend
 
@@ -68,6 +74,7 @@ def make_api(
         exception_handlers={
             TiphysError: answer_error,
             RequestValidationError: answer_invalid,
+            OSError: answer_system_error,
             HTTPException: answer_http_error,
             Exception: answer_defect,
         },

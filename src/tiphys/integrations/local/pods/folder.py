@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 from tiphys._util.ids import new_id
 from tiphys.integrations.local.pods.orders import PodResult
-from tiphys.sdk.pods.files import name_of, remove_tree, write_whole
+from tiphys.sdk.pods.files import append_line, name_of, remove_tree, write_whole
 
 #: Environment variable that names a process's pod.
 MARK = "TIPHYS_POD"
@@ -177,8 +177,22 @@ def claim(path: str, server: Server) -> None:
 
     Raises:
         FileExistsError: another has it.
+        OSError: it cannot be written; nobody has the task.
     """
-    _append(f"{path}.state", f"{server.pid} {os.path.basename(server.lock)}\n".encode(), os.O_CREAT | os.O_EXCL)
+    line = f"{server.pid} {os.path.basename(server.lock)}\n".encode()
+    try:
+        append_line(f"{path}.state", line, os.O_CREAT | os.O_EXCL)
+    except FileExistsError:
+        raise
+    except OSError:
+        give_up(path)
+        raise
+
+
+def give_up(path: str) -> None:
+    """Let nobody have the task of a folder that was claimed and could not be begun."""
+    with contextlib.suppress(OSError):
+        os.unlink(f"{path}.state")
 
 
 def note_result(path: str, result: PodResult) -> None:
@@ -188,18 +202,4 @@ def note_result(path: str, result: PodResult) -> None:
         OSError: it cannot be written; nothing of it is there.
     """
     with contextlib.suppress(FileNotFoundError):
-        _append(f"{path}.state", json.dumps(result).encode() + b"\n", 0)
-
-
-def _append(path: str, data: bytes, flags: int) -> None:
-    """Append a line as a whole, or nothing of it."""
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | flags, 0o644)
-    before = os.fstat(file).st_size
-    try:
-        while data:
-            data = data[os.write(file, data) :]
-    except OSError:
-        os.ftruncate(file, before)
-        raise
-    finally:
-        os.close(file)
+        append_line(f"{path}.state", json.dumps(result).encode() + b"\n", 0)

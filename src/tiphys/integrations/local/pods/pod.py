@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -26,6 +27,8 @@ _LOG_LOOK, _LOG_LOOK_MOST = 0.2, 1.0
 _LEASH_LOOK = 0.5
 #: Bytes of a pipe that are read at once.
 _CHUNK = 1 << 16
+#: Seconds after which what could not be written is written again: the disk was full, perhaps.
+_WRITE_AGAIN = 1.0
 
 
 class Host(Protocol):
@@ -172,8 +175,10 @@ class Pod:
     def _start(self, container: _Container) -> None:
         order = container.order
         container.tries += 1
-        output = container.output = _Output(order["log"], self._host) if order["result"] else None
+        output: _Output | None = None
         try:
+            if order["result"]:
+                output = container.output = _Output(order["log"], self._host)
             container.pid = spawn(
                 order["program"],
                 order["argv"],
@@ -204,7 +209,9 @@ class Pod:
 
         def look() -> None:
             if container.pid == pid:
-                size = note_size(container.order["log"], known)
+                size = known
+                with contextlib.suppress(OSError):  # this look's time is missing then
+                    size = note_size(container.order["log"], known)
                 next_pause = _LOG_LOOK if size > known else min(2 * pause, _LOG_LOOK_MOST)
                 self._look_at_log(container, pid, next_pause, size)
 
@@ -223,8 +230,12 @@ class Pod:
         if container.pid is None or self._stopping or self._ready:
             return
         if all(each.ready for each in self._mains.values()):
+            try:
+                write_whole(f"{self.order['folder']}.ready", "")
+            except OSError:
+                self._host.after(_WRITE_AGAIN, lambda: self._found_ready(container))
+                return
             self._ready = True
-            write_whole(f"{self.order['folder']}.ready", "")
             self._host.ready(self)
 
     def _ended(self, container: _Container, code: int) -> None:
@@ -274,7 +285,16 @@ class Pod:
             "cancelled": self._cancelled,
             "ready": self._ready,
         }
-        note_result(self.order["folder"], result)
+        self._note(result)
+
+    def _note(self, result: PodResult) -> None:
+        """Leave word of the end, however long it takes: without it the containers would be carried out again."""
+        try:
+            note_result(self.order["folder"], result)
+        except OSError:
+            if not self._cancelled:  # else nobody wants to know
+                self._host.after(_WRITE_AGAIN, lambda: self._note(result))
+                return
         self._host.over(self, result)
 
 
@@ -317,8 +337,9 @@ class _Output:
             self._kept += data
             if len(self._kept) > 4 * LONGEST_RESULT:
                 del self._kept[: -LONGEST_RESULT - 1]
-        while data:
-            data = data[os.write(self._log, data) :]
+        with contextlib.suppress(OSError):  # what does not fit is lost: the container is not to suffer by it
+            while data:
+                data = data[os.write(self._log, data) :]
         return True
 
     def _forget(self, source: int) -> None:

@@ -7,6 +7,7 @@ is enough for another process to take it up: its outputs are collected here, and
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import selectors
 import signal
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tiphys._util.disks import is_full
 from tiphys._util.ids import new_id
 from tiphys.engine.events import TaskFinished, TaskProgressed, TaskReady
 from tiphys.engine.model import Phase
@@ -47,6 +49,8 @@ from tiphys.sdk.pods.ends import report_from_text, report_problem, report_to_tex
 from tiphys.sdk.pods.files import remove_tree
 from tiphys.sdk.pods.objects import ArtifactDrivers, Objects
 from tiphys.sdk.pods.progress import read_progress
+
+_log = logging.getLogger(__name__)
 
 #: Seconds between two looks at pods of other pod servers, and at files of progress.
 POLL, PROGRESS_POLL = 0.1, 1.0
@@ -79,6 +83,7 @@ class _Job:
         "report",
         "sent",
         "task",
+        "waiting",
         "watched",
     )
 
@@ -99,6 +104,8 @@ class _Job:
         #: Whether it was told that it is ready.
         self.notified = False
         self.progress = ""
+        #: What is tried again as soon as there may be room on the disk.
+        self.waiting: Callable[[], None] | None = None
 
     def is_needed(self) -> bool:
         """Whether somebody holds the pod's leash."""
@@ -156,6 +163,8 @@ class PodRunner(Runner):
         self._closed = False
         #: Whether other processes follow pods of our pod server.
         self._left = False
+        #: Whether it was told that the disk is full.
+        self._is_full = False
 
     def launch(self, task: Task, report: Report) -> None:
         """Have the task's pod started, unless it has one or had one that ended."""
@@ -224,7 +233,7 @@ class PodRunner(Runner):
         for task_id in running:
             self.cancel(task_id, CLOSING_GRACE)
         with self._lock:
-            self._changed.wait_for(lambda: self._jobs.keys() <= left, CLOSING_GRACE + 10)
+            ended = self._changed.wait_for(lambda: self._jobs.keys() <= left, CLOSING_GRACE + 10)
             for task_id in left:
                 self._jobs.pop(task_id, None)
             connection, self._connection = self._connection, None
@@ -235,7 +244,7 @@ class PodRunner(Runner):
             self._listener.join(5)
         if connection is not None:
             connection.disconnect()
-            if left or self._left:
+            if left or self._left or not ended:
                 threading.Thread(target=connection.wait, name="tiphys-pods-reaper", daemon=True).start()
             else:
                 connection.wait()
@@ -279,12 +288,41 @@ class PodRunner(Runner):
         except ProgramMissingError as error:
             self._fail(job, Phase.FAILED, str(error), code=CANNOT_START)
         except TiphysError as error:
-            self._fail(job, Phase.ERROR, str(error))
+            self._report_unprepared(job, error, str(error))
         except OSError as error:
-            self._fail(job, Phase.ERROR, f"The pod of '{job.task.name}' could not be prepared: {error}")
+            self._report_unprepared(job, error, _unprepared(job, error))
         except Exception as error:  # noqa: BLE001  # reported: a template may be malformed in any way
             problem = f"The pod of '{job.task.name}' cannot be made: {error!r}"
             self._fail(job, Phase.ERROR, problem)
+
+    def _report_unprepared(self, job: _Job, error: Exception, message: str) -> None:
+        if is_full(error):
+            self._wait_for_room(job, lambda: self._begin(job))
+        else:
+            self._fail(job, Phase.ERROR, message)
+
+    def _wait_for_room(self, job: _Job, again: Callable[[], None]) -> None:
+        """Go on with a pod later: nothing is wrong with it, and a full disk gets room again."""
+        with self._lock:
+            told, self._is_full = self._is_full, True
+            job.sent, job.waiting = False, again
+        if not told:
+            _log.warning("The disk of %s is full: pods wait until there is room.", self._home)
+        self._wake()
+
+    def _look_for_room(self) -> None:
+        """Try again what waits for room."""
+        with self._lock:
+            jobs = [(job, job.waiting) for job in self._jobs.values() if job.waiting is not None]
+            pool = self._pool
+            if not jobs or pool is None:
+                self._is_full = False
+                return
+            for job, _ in jobs:
+                job.waiting = None
+        for _, again in jobs:
+            if again is not None:
+                pool.submit(again)
 
     def _order(self, job: _Job) -> None:
         if job.folder.exists():
@@ -358,6 +396,9 @@ class PodRunner(Runner):
                 if plan.task.body.get("outputs"):
                     job.folder.write_report(report_to_text(finished))
         except Exception as error:  # noqa: BLE001  # reported: its containers have ended, but nobody would know
+            if is_full(error):
+                self._wait_for_room(job, lambda: self._collect(job, result))
+                return
             self._fail(job, Phase.ERROR, f"The outputs of '{job.task.name}' could not be collected: {error}")
             return
         self._finish(job, finished)
@@ -427,6 +468,7 @@ class PodRunner(Runner):
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + PROGRESS_POLL
                 self._look_at_progress()
+                self._look_for_room()
 
     def _hear(self, connection: Connection) -> bool:
         messages = connection.receive()
@@ -440,6 +482,10 @@ class PodRunner(Runner):
                 continue
             if message["op"] == "ended":
                 self._submit(pool, job, message["result"])
+            elif message["op"] == "refused":
+                _remove_staged(job)
+                error = OSError(message["errno"], message["problem"])
+                self._report_unprepared(job, error, _unprepared(job, error))
             elif message["op"] == "taken":
                 _remove_staged(job)
                 self._watch(job)
@@ -545,6 +591,10 @@ def _clear(folders: list[PodFolder]) -> None:
         kill_marked([folder.mark for folder in folders])
         for folder in folders:
             folder.remove()
+
+
+def _unprepared(job: _Job, error: OSError) -> str:
+    return f"The pod of '{job.task.name}' could not be prepared: {error}"
 
 
 def _remove_staged(job: _Job) -> None:

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from tiphys.integrations.local.messages import Unpacker, pack
-from tiphys.integrations.local.pods.folder import MARK, Server, claim, take_lock
+from tiphys.integrations.local.pods.folder import MARK, Server, claim, give_up, take_lock
 from tiphys.integrations.local.pods.orders import ContainerOrder, PodOrder, PodResult, ProbeOrder
 from tiphys.integrations.local.pods.pod import Pod
 from tiphys.integrations.local.pods.probes import Probing
@@ -144,12 +144,24 @@ class PodServer:
         except FileExistsError:  # another server was asked too
             self._send({"op": "taken", "id": order["id"]})
             return
-        if order["staged"] is None:
-            os.mkdir(folder)
-        else:
-            os.rename(order["staged"], folder)
+        except OSError as error:
+            self._refuse(order, error)
+            return
+        try:
+            if order["staged"] is None:
+                os.mkdir(folder)
+            else:
+                os.rename(order["staged"], folder)
+        except OSError as error:
+            give_up(folder)
+            self._refuse(order, error)
+            return
         pod = self._pods[order["id"]] = Pod(order, self)
         pod.begin()
+
+    def _refuse(self, order: PodOrder, error: OSError) -> None:
+        """Nothing of the pod was begun."""
+        self._send({"op": "refused", "id": order["id"], "errno": error.errno, "problem": error.strerror})
 
     def _send(self, message: dict[str, Any]) -> None:
         if self._connected:
