@@ -40,6 +40,8 @@ VERSION = f"{__version__}; api={API_MAJOR}"
 REQUEST_HEADER = "Tiphys-Request"
 #: Whose codes the details of an error of Argo's API name (`domain` of a google.rpc.ErrorInfo).
 ERROR_DOMAIN = "tiphys"
+#: Flavor of an artifact store in answers to those who may not have its secrets: its data goes through the server.
+THROUGH_SERVER = "server"
 #: Records that one page holds at most.
 PAGE = 1000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Body, Depends
+from starlette.requests import Request
 from starlette.responses import Response
 
 from tiphys.ports.workflows import Manifest
@@ -16,9 +17,18 @@ from tiphys.server.argo.bodies import manifest_in
 from tiphys.server.auth.permissions import Action, needs
 
 router, shared = of_workspace("objects"), of_server("objects")
-_READ, _WRITE = [Depends(needs("objects", Action.READ))], [Depends(needs("objects", Action.WRITE))]
+_WRITE = [Depends(needs("objects", Action.WRITE))]
 Given = Annotated[dict[str, Any], Body(alias="object")]
 DryRun = Annotated[bool, Body()]
+
+
+def _may_read(request: Request) -> None:
+    """Let through who may read; Secrets only to those who may change them."""
+    is_secret = request.path_params.get("kind") == ObjectKind.SECRET
+    needs("objects", Action.WRITE if is_secret else Action.READ)(request)
+
+
+_READ = [Depends(_may_read)]
 
 
 @router.post("/objects/{kind}", response_model=Manifest, dependencies=_WRITE)
