@@ -20,6 +20,7 @@ from tiphys._version import __version__
 from tiphys.errors import UsageError
 from tiphys.records.artifacts import Artifact, ArtifactUse, ArtifactVersion
 from tiphys.records.base import Operator, Record, Where
+from tiphys.records.metrics import MetricValue
 from tiphys.records.models import ModelLink, ModelVersion, RegisteredModel
 from tiphys.records.runs import Metadata, Pipeline, Run, StepRun
 from tiphys.records.stacks import Component, Service, StackRecord
@@ -61,7 +62,12 @@ OF_WORKSPACE: Mapping[str, type[Record]] = {
     "tag-links": TagLink,
     "workflows": WorkflowSummary,
 }
-SHARED: Mapping[str, type[Record]] = {"stacks": StackRecord, "components": Component, "services": Service}
+SHARED: Mapping[str, type[Record]] = {
+    "stacks": StackRecord,
+    "components": Component,
+    "services": Service,
+    "metric-values": MetricValue,
+}
 
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
 
