@@ -296,6 +296,9 @@ trace.set_tracer_provider(provider)
 """
 
 
+CLIENT_SPAN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
 def test_a_workflow_is_traced_from_its_request_on(tmp_path: Path) -> None:
     (tmp_path / "set_up").mkdir()
     (tmp_path / "set_up" / "sitecustomize.py").write_text(SET_UP)
@@ -304,11 +307,16 @@ def test_a_workflow_is_traced_from_its_request_on(tmp_path: Path) -> None:
     options = {"PYTHONPATH": path, "SPANS": str(written)}
     with running_server(tmp_path / "home", "--insecure", **options) as server:
         with httpx2.Client(base_url=server.url, timeout=PATIENCE) as client:
-            name = submit(client, workflow("true"))
+            client.headers["traceparent"] = CLIENT_SPAN
+            name = submit(client, workflow("sh", "-c", "echo told $TRACEPARENT"))
             ended(client, name)
+            told = client.get(f"{API}/workflows/argo/{name}/log?logOptions.container=main").text
         server.end()
     spans = {span["name"]: span for span in map(json.loads, written.read_text().splitlines())}
     request, run, node = spans[f"POST {API}/workflows/{{namespace}}"], spans[f"workflow {name}"], spans[name]
     assert run["links"][0]["context"]["span_id"] == request["context"]["span_id"]
     assert node["parent_id"] == run["context"]["span_id"]
+    assert request["parent_id"].removeprefix("0x") == CLIENT_SPAN.split("-")[2]
+    ids = [node["context"][key].removeprefix("0x") for key in ("trace_id", "span_id")]
+    assert f"told 00-{ids[0]}-{ids[1]}-01" in told
     assert run["attributes"]["tiphys.phase"] == "Succeeded"

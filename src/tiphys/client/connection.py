@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 import time
@@ -13,6 +14,7 @@ import httpx2
 
 from tiphys import errors
 from tiphys._util.ids import new_id
+from tiphys._util.tracing import given_parent
 from tiphys.errors import ConflictError, NotFoundError, ServiceError, TiphysError, UsageError
 from tiphys.ports.wire import ERROR_DOMAIN, REQUEST_HEADER, VERSION, VERSION_HEADER, dump
 
@@ -70,6 +72,7 @@ class Connection:
             headers=headers,
             verify=_trusting(authority) if authority and verified else verified,
             timeout=httpx2.Timeout(_READ, connect=_CONNECT),
+            event_hooks={"request": [_trace]},
         )
 
     def ask(
@@ -164,6 +167,13 @@ class Connection:
                 told, self._away = self._away, False
             if told:
                 self._tell(f"The server {self.url} is back.")
+
+
+def _trace(request: httpx2.Request) -> None:
+    """Name the span that a request is made for: the present one, or the one that started this process."""
+    parent = given_parent(os.environ)
+    if parent:
+        request.headers["traceparent"] = parent
 
 
 def _trusting(authority: str) -> ssl.SSLContext:
