@@ -6,8 +6,8 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import httpx2
@@ -64,6 +64,8 @@ class Connection:
         self._lock = threading.Lock()
         self._away = False
         self._reached = False
+        #: Set while nobody wants to wait for the server.
+        self._hurry = threading.Event()
         headers = {VERSION_HEADER: VERSION}
         if authorization or api_key:
             headers["Authorization"] = authorization or f"Bearer {api_key}"
@@ -114,6 +116,8 @@ class Connection:
         until = time.monotonic() + (self.patience if self._reached else 0.0)
         pause = _FIRST_PAUSE
         while True:
+            if self._hurry.is_set():
+                arguments["timeout"] = _CONNECT
             try:
                 response = self._client.request(verb, path, **arguments)
                 if not _is_away(response):
@@ -124,11 +128,24 @@ class Connection:
                 failure = self._unreachable(error)
                 if _is_distrust(error):
                     raise failure from error
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or self._hurry.is_set():
                 raise failure
             self._is_gone(failure.message)
-            time.sleep(pause)
+            self._hurry.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """While a server that is away is not waited for, by any thread; those that wait are told at once."""
+        self._hurry.set()
+        try:
+            yield
+        finally:
+            self._hurry.clear()
+
+    def tell(self, line: str) -> None:
+        """Say something to whoever uses this connection."""
+        self._tell(line)
 
     def stream(self, verb: str, path: str, **arguments: Any) -> AbstractContextManager[httpx2.Response]:
         """A response whose body is read piece by piece."""
