@@ -21,10 +21,11 @@ from tiphys.services.backend import LocalBackend
 
 
 @contextmanager
-def served(backend: LocalBackend, *, port: int = 0) -> Iterator[str]:
+def served(backend: LocalBackend, *, port: int = 0, authenticates: bool = False) -> Iterator[str]:
     """Serve a backend, on a free port unless one is given; gives the URL."""
     with socket.create_server(("127.0.0.1", port)) as listener:
-        app = make_app(backend, hosts={"127.0.0.1"}, ending=lambda: server.should_exit)
+        ending = lambda: server.should_exit  # noqa: E731  # it names what is made later
+        app = make_app(backend, hosts={"127.0.0.1"}, authenticates=authenticates, ending=ending)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=5))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

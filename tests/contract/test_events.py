@@ -406,7 +406,24 @@ def test_news_is_given_up_at_last_and_what_follows_is_posted(backend, subscripti
     assert 3600 < clock.time - began < 3 * 3600
     (status,) = backend.events.subscriptions()
     assert (len(receiver.taken), status.waiting, status.dead) == (1, 0, 1)
-    clock.time += service.RETENTION.total_seconds()
+    (given_up,) = backend.events.news("s", states=[EventState.DEAD])
+    assert (given_up.type, given_up.message) == ("dev.tiphys.run.started", "'host' answered with the status 500.")
+    receiver.refuses = lambda text: "run.succeeded" in text
+    assert backend.events.resend("s", [given_up.id[-8:]]) == 1
+    clock.time += 30
+    assert turn(deliverer()) == 1
+    assert waiting(backend) == []
+    assert ["run.started" in one for one in receiver.taken] == [False, True]
+
+
+def test_dead_news_are_removed_after_a_week(backend, subscription, deliverer, receiver, clock):
+    announce(backend, "a", Phase.RUNNING)
+    with backend.store.transaction() as transaction:
+        until = from_epoch(clock.now()) + service.RETENTION
+        transaction.update_found(Query.of(RunNotice), state=EventState.DEAD, due_at=until)
+    deliverer().clean()
+    assert len(waiting(backend)) == 1
+    clock.time += service.RETENTION.total_seconds() + 1
     deliverer().clean()
     assert waiting(backend) == []
 

@@ -180,6 +180,27 @@ def test_ctrl_c_ends_the_run(server: Any, script: Path, notes: Path) -> None:
     assert not said(notes, "end 0")
 
 
+@pytest.mark.parametrize("runner", ["inline", "process"])
+def test_ctrl_c_while_the_server_is_away_ends_it_at_once(
+    tmp_path: Path, script: Path, notes: Path, monkeypatch: pytest.MonkeyPatch, runner: str
+) -> None:
+    place, port = tmp_path / "server-home", free_port()
+    monkeypatch.setenv("TIPHYS_URL", f"http://127.0.0.1:{port}")
+    with running_server(place, "--insecure", "--port", port) as found:
+        client = start_script(script, PAUSE="60", RUNNER=runner)
+        with ended_at_last(client):
+            wait_until(lambda: said(notes, "begin 0"), "the first step", client)
+            found.end(signal.SIGKILL)
+            assert client.stderr is not None
+            while "Waiting for it" not in client.stderr.readline():
+                pass
+            client.send_signal(signal.SIGINT)
+            _, errors = client.communicate(timeout=60)
+    assert "To end it later: tiphys runs stop chain-" in errors
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert not said(notes, "end 0")
+
+
 def test_a_run_is_stopped_from_elsewhere(server: Any, script: Path, notes: Path) -> None:
     client = start_script(script, PAUSE="60")
     with ended_at_last(client):

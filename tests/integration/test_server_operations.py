@@ -8,6 +8,8 @@ import re
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -113,7 +115,14 @@ def test_metrics_tell_of_requests_workflows_and_the_engine(client: httpx2.Client
     assert value(text, f'tiphys_http_request_seconds_count{{method="POST",route="{API}/workflows/{{namespace}}"}}') >= 1
     assert 'method="other"' in text
     assert "BREW" not in text
-    assert value(text, 'argo_workflows_total_count{namespace="argo",phase="Succeeded"}') >= 1
+    for phase in ("Running", "Succeeded"):
+        assert value(text, f'argo_workflows_total_count{{namespace="argo",phase="{phase}"}}') >= 1
+        assert value(text, f'argo_workflows_pods_total_count{{namespace="argo",phase="{phase}"}}') >= 1
+    assert value(text, "argo_workflows_is_leader") == 1
+    assert value(text, 'argo_workflows_queue_adds_count{queue_name="workflow_queue"}') >= 2
+    assert value(text, 'argo_workflows_queue_duration_count{queue_name="workflow_queue"}') >= 2
+    assert value(text, 'argo_workflows_log_messages{level="info"}') >= 1
+    assert value(text, 'argo_workflows_workflow_condition{status="True",type="PodRunning"}') >= 0
     assert value(text, "argo_workflows_operation_duration_seconds_count") >= 2
     assert value(text, 'argo_workflows_queue_depth_gauge{queue_name="workflow_queue"}') >= 0
     assert re.search(r'argo_workflows_gauge\{phase="Succeeded"\} \d', text)
@@ -122,6 +131,25 @@ def test_metrics_tell_of_requests_workflows_and_the_engine(client: httpx2.Client
     while "argo_workflows_made_by_a_test 3" not in client.get("/metrics").text:
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_metrics_tell_of_templates_and_locks(client: httpx2.Client, watched: tuple[RunningServer, Log]) -> None:
+    lock = {"mutexes": [{"name": "one"}]}
+    template = {"metadata": {"name": "t"}, "spec": workflow("true", synchronization=lock)["spec"]}
+    client.post(f"{API}/workflow-templates/argo", json={"template": template}).raise_for_status()
+    manifest = {"metadata": {"generateName": "t-"}, "spec": {"workflowTemplateRef": {"name": "t"}}}
+    ended(client, submit(client, manifest))
+    text = client.get("/metrics").text
+    of_it = 'cluster_scope="false",name="t",namespace="argo"'
+    assert value(text, f'argo_workflows_workflowtemplate_triggered_total{{{of_it},phase="Running"}}') == 1
+    assert value(text, f'argo_workflows_workflowtemplate_triggered_total{{{of_it},phase="Succeeded"}}') == 1
+    assert value(text, f"argo_workflows_workflowtemplate_runtime_count{{{of_it}}}") == 1
+    assert value(text, 'argo_workflows_locks_taken_total{lock_name="argo/Mutex/one"}') == 1
+    # Of the same values the command line makes the same text through the server.
+    environment = {**os.environ, "TIPHYS_URL": watched[0].url, "TIPHYS_HOME": str(watched[0].home / "client")}
+    command = [sys.executable, "-m", "tiphys", "argo", "metrics"]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert "argo_workflows_made_by_a_test 3" in said
 
 
 def test_a_request_is_told_of_with_an_id_and_without_secrets(client: httpx2.Client, log: Log) -> None:
@@ -268,6 +296,9 @@ trace.set_tracer_provider(provider)
 """
 
 
+CLIENT_SPAN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
 def test_a_workflow_is_traced_from_its_request_on(tmp_path: Path) -> None:
     (tmp_path / "set_up").mkdir()
     (tmp_path / "set_up" / "sitecustomize.py").write_text(SET_UP)
@@ -276,11 +307,16 @@ def test_a_workflow_is_traced_from_its_request_on(tmp_path: Path) -> None:
     options = {"PYTHONPATH": path, "SPANS": str(written)}
     with running_server(tmp_path / "home", "--insecure", **options) as server:
         with httpx2.Client(base_url=server.url, timeout=PATIENCE) as client:
-            name = submit(client, workflow("true"))
+            client.headers["traceparent"] = CLIENT_SPAN
+            name = submit(client, workflow("sh", "-c", "echo told $TRACEPARENT"))
             ended(client, name)
+            told = client.get(f"{API}/workflows/argo/{name}/log?logOptions.container=main").text
         server.end()
     spans = {span["name"]: span for span in map(json.loads, written.read_text().splitlines())}
     request, run, node = spans[f"POST {API}/workflows/{{namespace}}"], spans[f"workflow {name}"], spans[name]
     assert run["links"][0]["context"]["span_id"] == request["context"]["span_id"]
     assert node["parent_id"] == run["context"]["span_id"]
+    assert request["parent_id"].removeprefix("0x") == CLIENT_SPAN.split("-")[2]
+    ids = [node["context"][key].removeprefix("0x") for key in ("trace_id", "span_id")]
+    assert f"told 00-{ids[0]}-{ids[1]}-01" in told
     assert run["attributes"]["tiphys.phase"] == "Succeeded"

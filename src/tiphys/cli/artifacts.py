@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tiphys._util import human
+from tiphys.cli.kept import kept
 from tiphys.cli.lazy import HintingGroup
 from tiphys.cli.lookups import find_run, find_version
 from tiphys.cli.options import confirm, dry_run_option, limit_option, output_option, since_option, yes_option
@@ -31,6 +32,7 @@ def artifact() -> None:
 
 
 artifact.add_command(visualize)
+artifact.add_command(kept)
 
 
 @artifact.command("list", examples=["tiphys artifact list --custom", "tiphys artifact list --contains model -o name"])

@@ -12,12 +12,13 @@ from tiphys.cli.options import confirm, output_option, yes_option
 from tiphys.cli.output import Column, ago, describe, emit, heading, plain, show_list, when
 from tiphys.cli.session import backend
 from tiphys.errors import NotFoundError
-from tiphys.records.events import EventState, EventSummary
+from tiphys.records.events import EventState, EventSummary, RunNotice
 
 if TYPE_CHECKING:
     from tiphys.ports.events import Events, SubscriptionStatus
 
-_STATES = [state.value for state in EventState]
+#: What was taken is removed.
+_NEWS_STATES = [EventState.QUEUED.value, EventState.DEAD.value]
 _COLOURS = {EventState.QUEUED: "yellow", EventState.DONE: "green", EventState.DEAD: "red"}
 
 
@@ -132,12 +133,14 @@ def create(name: str, url: str, types: tuple[str, ...], secret: str, private: bo
     click.echo(f"Created the subscription {made.name}.")
     if not secret:
         click.echo(f"Its secret, which is not shown again: {made.secret}")
+    _say_who_posts()
 
 
 @subscription.command("list", examples=["tiphys event subscription list"])
 @output_option
 def list_subscriptions(output: str) -> None:
     """List subscriptions, and how many news wait for each."""
+    found = events().subscriptions()
     columns: list[Column[SubscriptionStatus]] = [
         Column("NAME", lambda item: item.subscription.name),
         Column("URL", lambda item: item.subscription.url),
@@ -148,13 +151,48 @@ def list_subscriptions(output: str) -> None:
         Column("AGE", lambda item: ago(item.subscription.created_at)),
     ]
     show_list(
-        events().subscriptions(),
+        found,
         columns,
         output=output,
         empty="No subscriptions.",
         name=lambda item: item.subscription.name,
         data=_without_secret,
     )
+    if any(one.waiting for one in found):
+        _say_who_posts()
+
+
+@subscription.command(examples=["tiphys event subscription news chat --state dead"])
+@click.argument("name")
+@click.option("--state", "states", type=click.Choice(_NEWS_STATES), multiple=True, help="Only these (repeat it).")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
+@output_option
+def news(name: str, states: tuple[str, ...], limit: int, output: str) -> None:
+    """List news that wait for a subscription or were given up, oldest first; what was taken is removed."""
+    columns: list[Column[RunNotice]] = [
+        Column("ID", lambda item: item.id),
+        Column("TYPE", lambda item: item.type),
+        Column("SUBJECT", lambda item: item.subject),
+        Column("STATE", lambda item: item.state.value, colour=lambda item: _COLOURS[item.state]),
+        Column("ATTEMPTS", lambda item: str(item.attempts)),
+        Column("HAPPENED", lambda item: ago(item.happened_at)),
+        Column("LAST ERROR", lambda item: _shown(item.message)),
+    ]
+    found = events().news(name, states=[EventState(one) for one in states], limit=limit)
+    show_list(found, columns, output=output, limit=limit, empty="No news.", name=lambda item: item.id)
+
+
+@subscription.command(
+    examples=["tiphys event subscription resend chat", "tiphys event subscription resend chat 4f0c12"]
+)
+@click.argument("name")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+def resend(name: str, ids: tuple[str, ...]) -> None:
+    """Post news again that were given up: those of some ids (their ends will do), or all of a subscription."""
+    number = events().resend(name, ids)
+    click.echo(f"{number} news of {name} wait again." if number else f"No news of {name} was given up.")
+    if number:
+        _say_who_posts()
 
 
 @subscription.command(examples=["tiphys event subscription delete chat --yes"])
@@ -168,6 +206,14 @@ def delete(name: str, yes: bool) -> None:
     confirm(f"Delete the subscription {name} and {found[0].waiting} news that wait for it?", yes=yes)
     events().unsubscribe(name)
     click.echo(f"Deleted the subscription {name}.")
+
+
+def _say_who_posts() -> None:
+    """Without a server nothing is posted, which who works on the database alone may not know."""
+    from tiphys.services.backend import LocalBackend
+
+    if isinstance(backend(), LocalBackend):
+        click.echo("News are posted by a server on this database alone: tiphys server", err=True)
 
 
 def _submitted(found: EventSummary) -> list[dict[str, Any]]:

@@ -1,11 +1,12 @@
 """An artifact store of a server, for clients that cannot reach its place: data goes through the server.
 
-What was sent or fetched is kept on this machine, in a store of its own: names are digests, so it is never out of date.
+What was sent or fetched is kept on this machine for a while (`kept`), in a store of its own.
 """
 
 from __future__ import annotations
 
 import base64
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tiphys.client.connection import Connection, error_in
+from tiphys.client.kept import Kept, limit_from
 from tiphys.errors import DigestMismatchError, NotFoundError, UsageError
 from tiphys.plugins.loading import load
 from tiphys.ports.artifact_store import ArtifactStore, StoredTree
@@ -54,10 +56,8 @@ class ServerArtifactStore(StackComponent, ArtifactStore):
         self._url = str(config["url"])
         self._path = f"{API}/workspaces/{config['workspace']}/artifact-stores/{name}"
         self.root = f"{self._url}{self._path}"
-        settings = load("tiphys.integrations.local.config:LocalArtifactStoreConfig")(path=str(config["kept"]))
-        self._kept: ArtifactStore = load("tiphys.integrations.local.artifact_store:LocalArtifactStore")(
-            name=name, config=settings
-        )
+        self._bounded = Kept(Path(config["kept"]), limit=limit_from(os.environ))
+        self._kept: ArtifactStore = self._bounded.store
         self._later = bool(config.get("later"))
 
     def staging(self) -> AbstractContextManager[Path]:
@@ -75,15 +75,20 @@ class ServerArtifactStore(StackComponent, ArtifactStore):
     def _stored(self, tree: StoredTree) -> StoredTree:
         if not self._later:
             self.send(tree.digest)
+        self._bounded.grew(tree.size)
         return StoredTree(tree.digest, tree.size, self.uri(tree.digest))
 
     def send(self, digest: str) -> None:
-        """Send what is kept here."""
+        """Send what is kept here. What is not any more was sent long ago."""
+        if not self._bounded.use(digest):
+            return
         with self._kept.open_tree(digest, verify=False) as files:
             self._connection.send("PUT", self._tree(digest), content=PackedTree(files))
 
     def packed(self, digest: str) -> str | None:
         """A tree that is kept here as it travels within a report, if it is small enough: its tar in base64."""
+        if not self._bounded.use(digest):
+            return None
         with self._kept.open_tree(digest, verify=False) as files:
             found = list(islice(files.iterdir(), 2))
             if len(found) > 1 or found[0].is_dir() or found[0].stat().st_size > SMALL:
@@ -138,7 +143,7 @@ class ServerArtifactStore(StackComponent, ArtifactStore):
         return f"{self._path}/trees/{digest}"
 
     def _keep(self, digest: str) -> None:
-        if self._kept.exists(digest):
+        if self._bounded.use(digest):
             return
         with tempfile.TemporaryFile() as packed:
             with self._connection.stream("GET", self._tree(digest)) as response:
@@ -150,6 +155,7 @@ class ServerArtifactStore(StackComponent, ArtifactStore):
             packed.seek(0)
             with self._kept.staging() as folder:
                 unpack(packed, folder)
-                found = self._kept.commit(folder).digest
-        if found != digest:
-            raise DigestMismatchError(f"The server sent {found} instead of {digest}; it was not loaded.")
+                found = self._kept.commit(folder)
+        if found.digest != digest:
+            raise DigestMismatchError(f"The server sent {found.digest} instead of {digest}; it was not loaded.")
+        self._bounded.grew(found.size)

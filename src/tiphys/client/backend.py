@@ -7,6 +7,7 @@ from typing import Any
 from tiphys.client.artifact_store import ServerArtifactStore, use_connection
 from tiphys.client.artifacts import ClientArtifacts
 from tiphys.client.connection import Connection
+from tiphys.client.events import ClientEvents
 from tiphys.client.labels import ClientLabels
 from tiphys.client.models import ClientModels
 from tiphys.client.objects import ClientObjects
@@ -15,9 +16,8 @@ from tiphys.client.runs import ClientRuns
 from tiphys.client.stacks import ClientStacks
 from tiphys.client.steps import Workshop
 from tiphys.client.workflows import ClientWorkflows
-from tiphys.errors import StackError, UnimplementedError
+from tiphys.errors import StackError
 from tiphys.ports.backend import Backend
-from tiphys.ports.events import Events
 from tiphys.ports.wire import PAGE, read, write_filter
 from tiphys.records.base import DEFAULT_WORKSPACE, Query, R
 from tiphys.records.stacks import ComponentType
@@ -48,13 +48,7 @@ class ClientBackend(Backend):
         self.stacks = ClientStacks(self._place, workshop)
         self.objects = ClientObjects(connection, namespace=workspace)
         self.workflows = ClientWorkflows(connection, namespace=workspace)
-
-    @property
-    def events(self) -> Events:  # type: ignore[override]  # a port's attribute that is refused
-        """Refused: events are sent to a server, not asked for."""
-        raise UnimplementedError(
-            "Events of a server cannot be asked for by this command.", hint="It works on a database: on the server."
-        )
+        self.events = ClientEvents(connection, namespace=workspace)
 
     def _code_store(self) -> ServerArtifactStore:
         """The active stack's artifact store, by which code is sent."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import httpx2
 
 from tiphys import errors
 from tiphys._util.ids import new_id
+from tiphys._util.tracing import given_parent
 from tiphys.errors import ConflictError, NotFoundError, ServiceError, TiphysError, UsageError
 from tiphys.ports.wire import ERROR_DOMAIN, REQUEST_HEADER, VERSION, VERSION_HEADER, dump
 
@@ -62,6 +64,8 @@ class Connection:
         self._lock = threading.Lock()
         self._away = False
         self._reached = False
+        #: Set while nobody wants to wait for the server.
+        self._hurry = threading.Event()
         headers = {VERSION_HEADER: VERSION}
         if authorization or api_key:
             headers["Authorization"] = authorization or f"Bearer {api_key}"
@@ -70,6 +74,7 @@ class Connection:
             headers=headers,
             verify=_trusting(authority) if authority and verified else verified,
             timeout=httpx2.Timeout(_READ, connect=_CONNECT),
+            event_hooks={"request": [_trace]},
         )
 
     def ask(
@@ -111,6 +116,8 @@ class Connection:
         until = time.monotonic() + (self.patience if self._reached else 0.0)
         pause = _FIRST_PAUSE
         while True:
+            if self._hurry.is_set():
+                arguments["timeout"] = _CONNECT
             try:
                 response = self._client.request(verb, path, **arguments)
                 if not _is_away(response):
@@ -121,11 +128,24 @@ class Connection:
                 failure = self._unreachable(error)
                 if _is_distrust(error):
                     raise failure from error
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or self._hurry.is_set():
                 raise failure
             self._is_gone(failure.message)
-            time.sleep(pause)
+            self._hurry.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """While a server that is away is not waited for, by any thread; those that wait are told at once."""
+        self._hurry.set()
+        try:
+            yield
+        finally:
+            self._hurry.clear()
+
+    def tell(self, line: str) -> None:
+        """Say something to whoever uses this connection."""
+        self._tell(line)
 
     def stream(self, verb: str, path: str, **arguments: Any) -> AbstractContextManager[httpx2.Response]:
         """A response whose body is read piece by piece."""
@@ -164,6 +184,13 @@ class Connection:
                 told, self._away = self._away, False
             if told:
                 self._tell(f"The server {self.url} is back.")
+
+
+def _trace(request: httpx2.Request) -> None:
+    """Name the span that a request is made for: the present one, or the one that started this process."""
+    parent = given_parent(os.environ)
+    if parent:
+        request.headers["traceparent"] = parent
 
 
 def _trusting(authority: str) -> ssl.SSLContext:

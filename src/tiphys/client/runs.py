@@ -13,7 +13,7 @@ from tiphys.client.place import Place, segment
 from tiphys.client.run_records import RunReader
 from tiphys.client.sessions import dead_sessions, forget_sessions
 from tiphys.client.steps import StepWork, Workshop
-from tiphys.errors import ConflictError
+from tiphys.errors import ConflictError, ServiceError
 from tiphys.ports.backend import Observer, RunRequest
 from tiphys.records.runs import Run
 from tiphys.sdk.compiled import step_bodies
@@ -63,6 +63,19 @@ class ClientRuns(RunReader):
         except ConflictError:
             self._look_on(run, observer)
         return self.get(run.id)
+
+    def interrupt(self, run: Run) -> None:
+        """End a run, unless the server is away: who presses Ctrl-C does not wait for it, and is told how it stands."""
+        connection = self._place.connection
+        try:
+            with connection.impatient():
+                super().interrupt(run)
+        except ServiceError as error:
+            connection.tell(
+                f"{error.message} So the run {run.name} was not stopped there. What this process carried out ends now, "
+                f"and goes on when the pipeline is started again; what the server carries out goes on. "
+                f"To end it later: tiphys runs stop {run.name}"
+            )
 
     def resume(self, name_or_id: str) -> Run:
         """Take up a run whose process died; `wait` carries it on.

@@ -12,11 +12,11 @@ from tiphys.client.steps import Workshop
 from tiphys.plugins.making import make_component
 from tiphys.ports.backend import Stacks
 from tiphys.ports.component import StackComponent
-from tiphys.ports.wire import API, read
+from tiphys.ports.wire import API, THROUGH_SERVER, read
 from tiphys.records.stacks import Component, ComponentType, Service, StackRecord
 
-#: Flavor of artifact stores that a server keeps on its own disk.
-_ON_ITS_DISK = "local"
+#: Flavors of artifact stores whose data goes through the server: on its own disk, or such that only it may reach them.
+_BEHIND = ("local", THROUGH_SERVER)
 
 
 class ClientStacks(Stacks):
@@ -77,7 +77,11 @@ class ClientStacks(Stacks):
 
     def component(self, type: ComponentType, name: str | None = None, *, stack: str | None = None) -> StackComponent:
         """A component of a stack, made here; the same configuration gives the same one."""
-        record = read(Component, self._get("/components/recipe", type=type.value, name=name, stack=stack))
+        if type is ComponentType.ARTIFACT_STORE:
+            # Whoever may read may read data, and needs no secrets for it.
+            record = read(Component, self._get("/components/artifact-store", name=name, stack=stack))
+        else:
+            record = read(Component, self._get("/components/recipe", type=type.value, name=name, stack=stack))
         key = (record.id, canonical_json(record.configuration))
         found = self._in_use.get(key)
         if found is None:
@@ -97,6 +101,6 @@ class ClientStacks(Stacks):
         return self._connection.ask("GET", API + path, query=query)
 
     def _make(self, record: Component) -> StackComponent:
-        if (record.type, record.flavor) == (ComponentType.ARTIFACT_STORE, _ON_ITS_DISK):
+        if record.type is ComponentType.ARTIFACT_STORE and record.flavor in _BEHIND:
             return ServerArtifactStore(name=record.name, config=self._workshop.store(self._place, record.name))
         return make_component(record, record.configuration)

@@ -20,7 +20,7 @@ from tiphys.client.artifact_store import ServerArtifactStore
 from tiphys.client.place import Place, segment
 from tiphys.client.sessions import session
 from tiphys.engine.events import TaskFinished, TaskProgressed, TaskReady
-from tiphys.errors import ConflictError
+from tiphys.errors import ConflictError, ServiceError
 from tiphys.ports.backend import Observer
 from tiphys.ports.lender import Lender
 from tiphys.ports.runner import Runner, Task
@@ -65,6 +65,11 @@ class Workshop:
         if found is None:
             found = self._made.setdefault(name, self._makers[name]())
         return found
+
+    def cancel(self, task_id: str, grace: float) -> None:
+        """End a task, whatever runner has it."""
+        for runner in self._made.values():
+            runner.cancel(task_id, grace)
 
     def close(self) -> None:
         """End what runs."""
@@ -143,15 +148,29 @@ class StepWork:
         try:
             self._workshop.lender.work(lambda: self._over)
         except KeyboardInterrupt:
-            with suppress(ConflictError):  # it has ended meanwhile
-                self._place.connection.ask("POST", f"{self._path}/stop", body={"graceful": False})
-            for thread in threads:
-                thread.join(_GRACE)
+            if self._stop():
+                for thread in threads:
+                    thread.join(_GRACE)
             raise
         finally:
             self._end()
         if self._error is not None:
             raise self._error
+
+    def _stop(self) -> bool:
+        """Have the run end; False if the server cannot be told, whereupon the steps end that run here."""
+        connection = self._place.connection
+        try:
+            with connection.impatient(), suppress(ConflictError):  # it has ended meanwhile
+                connection.ask("POST", f"{self._path}/stop", body={"graceful": False})
+        except ServiceError:
+            with self._changed:
+                self._over = True
+                running = list(self._running)
+            for task_id in running:
+                self._workshop.cancel(task_id, _GRACE)
+            return False
+        return True
 
     def _converse(self) -> None:
         """Make requests, one after the other, when there is something to tell, or nobody asks."""

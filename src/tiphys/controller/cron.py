@@ -186,6 +186,8 @@ class CronScheduler:
 
     def _carry_out(self, stored: StoredObject, decision: Decision) -> bool:
         if isinstance(decision, Skip):
+            if decision.by_policy:
+                self._count_policy(stored, "Forbid")
             self._tell(stored, f"nothing is started for {rfc3339(decision.scheduled)}: {decision.reason}")
         elif isinstance(decision, Stop):
             self._change(stored, stopped)
@@ -215,6 +217,7 @@ class CronScheduler:
             service = self._backend.workflows.in_namespace(stored.namespace)
             made = service.submit(workflow, SubmitOptions(strict=False, claim=claim))
             self._tell(stored, f"started {start.name}")
+            self._backend.counts.add("cronworkflows_triggered_total", name=stored.name, namespace=stored.namespace)
         except AlreadyExistsError:
             self._tell(stored, f"{start.name} was started already")
         except TiphysError as error:
@@ -233,6 +236,7 @@ class CronScheduler:
         try:
             self._backend.workflows.in_namespace(stored.namespace).terminate(name)
             self._tell(stored, f"terminating {name}, as concurrencyPolicy is Replace")
+            self._count_policy(stored, "Replace")
         except (NotFoundError, ConflictError):
             self._tell(stored, f"{name}, which was to be replaced, has ended")
         except TiphysError as error:
@@ -242,8 +246,13 @@ class CronScheduler:
 
     def _refuse(self, stored: StoredObject, condition: str, message: str) -> bool:
         _log.error("CronWorkflow %s/%s: %s", stored.namespace, stored.name, message)
+        self._backend.counts.add("error_count", cause=f"CronWorkflow{condition}")
         self._change(stored, lambda cron: refused(cron, condition, message))
         return False
+
+    def _count_policy(self, stored: StoredObject, policy: str) -> None:
+        labels = {"name": stored.name, "namespace": stored.namespace, "concurrency_policy": policy}
+        self._backend.counts.add("cronworkflows_concurrencypolicy_triggered", **labels)
 
     def _tell(self, stored: StoredObject, what: str) -> None:
         _log.info("CronWorkflow %s/%s: %s", stored.namespace, stored.name, what)

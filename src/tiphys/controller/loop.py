@@ -254,9 +254,7 @@ class Controller(EngineHost):
 
     def figures(self) -> HostFigures:
         """What it does and did."""
-        works = list(self._works.values())
-        tasks = sum(len(work.in_flight) for work in works)
-        return self._figures.read(queue=self._queue.qsize(), workflows=len(works), tasks=tasks)
+        return self._figures.read(list(self._works.values()), queue=self._queue.qsize())
 
     def revisions(self) -> dict[str, int]:
         """The number of each workflow's last commit."""
@@ -480,7 +478,7 @@ class Controller(EngineHost):
                 return
 
     def _commit(self, batch: Sequence[tuple[str, Event]]) -> None:
-        with self._figures.commit():
+        with self._figures.commit(len(batch)):
             self._carry_through(batch)
 
     def _carry_through(self, batch: Sequence[tuple[str, Event]]) -> None:
@@ -559,6 +557,7 @@ class Controller(EngineHost):
         work = self._works[change.uid]
         self._commits += 1
         self._revisions[change.uid] = self._commits
+        self._figures.note(work, change, orders)
         for timer in orders.timers:
             self._timers.set(timer.due - work.time.ahead, work.uid, timer.key)
         for watcher in self._watchers.get(work.uid, ()):
@@ -579,7 +578,6 @@ class Controller(EngineHost):
 
     def _tell_of_end(self, work: Work) -> None:
         row, phase = work.row, work.machine.state.phase.value
-        self._figures.ended(phase, row.workspace)
         fields = {"workflow": row.name, "namespace": row.workspace, "uid": row.id, "phase": phase}
         _story.info("workflow ended", extra={"fields": fields})
         if tracing.api() is not None:
@@ -621,7 +619,7 @@ class Controller(EngineHost):
 
     def _give_up(self, uid: str, error: Exception) -> None:
         """End a workflow that the engine cannot carry on with: a defect, said loudly and never silently retried."""
-        self._figures.failed("defect")
+        self._figures.failed("OperationPanic")
         _log.error("The workflow %s cannot be carried on.", uid, exc_info=error)
         now = self._clock.now()
         try:

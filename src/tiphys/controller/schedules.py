@@ -64,6 +64,8 @@ class Skip:
 
     scheduled: datetime
     reason: str
+    #: Whether it is for the concurrencyPolicy.
+    by_policy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ def _decide(cron: CronWorkflow, active: Sequence[str], scheduled: datetime, now:
     start = Start(f"{_name(cron)}-{int(to_epoch(scheduled))}", scheduled)
     policy = spec.concurrency_policy or "Allow"
     if policy == "Forbid" and active:
-        return [Skip(scheduled, f"concurrencyPolicy is Forbid, and {active[0]} has not ended")]
+        return [Skip(scheduled, f"concurrencyPolicy is Forbid, and {active[0]} has not ended", by_policy=True)]
     if policy == "Replace":
         return [*(Terminate(name) for name in active), start]
     return [start]

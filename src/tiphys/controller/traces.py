@@ -22,10 +22,11 @@ def report(state: WorkflowState, nodes: Iterable[Node], *, namespace: str, paren
         namespace: Where it belongs.
         parent: The span that submitted it (`tracing.current_parent`), or empty.
     """
-    trace, tracer = tracing.api(), tracing.tracer()
+    trace, tracer = tracing.api(), tracing.tracer(tracing.RUNS)
     if trace is None or state.started_at is None or state.finished_at is None:
         return
     submitted = tracing.context_of(parent)
+    tracer.id_generator = tracing.NamedIds(state.uid)
     run = tracer.start_span(
         f"workflow {state.name}",
         # A trace of its own, whatever span the controller's thread has: workflows outlive requests by far.
@@ -47,6 +48,7 @@ def report(state: WorkflowState, nodes: Iterable[Node], *, namespace: str, paren
             continue
         attributes = {"tiphys.node.id": node.id, "tiphys.node.type": node.type.value, "tiphys.phase": node.phase.value}
         started = _nanoseconds(node.started_at)
+        tracer.id_generator = tracing.NamedIds(state.uid, node.id)
         span = tracer.start_span(node.display_name, context=context, start_time=started, attributes=attributes)
         if node.phase.failed:
             span.set_status(trace.Status(trace.StatusCode.ERROR, node.message))

@@ -13,7 +13,9 @@ from tiphys.controller.own_time import OwnTime
 from tiphys.engine.commands import Acquire, Cancel, Command, FinishWorkflow, Launch, Memorize, Recall, Release, SetTimer
 from tiphys.engine.events import Event, LocksAwaited, LocksGranted, TaskFinished
 from tiphys.engine.machine import Machine
+from tiphys.engine.model import NodeType
 from tiphys.ports.clock import Clock
+from tiphys.ports.engine_host import TemplateName
 from tiphys.ports.recorder import Change, Recorder
 from tiphys.ports.runner import Runner, Task
 from tiphys.ports.store import Reader, StoredWorkflow, Transaction, WorkflowBatch
@@ -31,6 +33,8 @@ class Orders:
     timers: list[SetTimer] = field(default_factory=list)
     #: Holders, of any workflow, that got what this one gave back.
     grants: list[Grant] = field(default_factory=list)
+    #: Keys of the locks that the workflow's holders got.
+    taken: list[str] = field(default_factory=list)
     finished: bool = False
 
 
@@ -56,6 +60,13 @@ class Work:
         self.cancelled: list[str] = []
         #: Nodes that wait for locks ("" is the workflow).
         self.waiting: set[str] = set()
+        #: Nodes that asked for locks → the keys of these, until they are told that they have them.
+        self._asked: dict[str, list[str]] = {}
+        #: What was counted last of it and of its pods, by node id.
+        self.phase = machine.state.phase
+        self.pods = {node.id: node.phase for node in machine.nodes() if node.type is NodeType.POD}
+        #: The stored template that it is made of alone.
+        self.template: TemplateName | None = None
         self._change = Change(row.id)
         self._outbox: dict[str, Launch | Cancel] = {}
         self._acknowledged: list[str] = []
@@ -69,6 +80,9 @@ class Work:
         time = OwnTime.of(stored, clock)
         machine = Machine.restore(stored.row.id, workflow, stored.state, stored.nodes, now=time.now(), config=config)
         work = cls(stored.row, machine, runner, time)
+        reference = workflow.spec.workflow_template_ref if workflow.spec is not None else None
+        if reference is not None and reference.name:
+            work.template = TemplateName(reference.name, stored.row.workspace, bool(reference.cluster_scope))
         work.in_flight = {
             command.task_id: work.task(command.node_id) for command in stored.outbox if isinstance(command, Launch)
         }
@@ -100,6 +114,9 @@ class Work:
                     continue
                 event = recorder.check(transaction, task, event)
                 self._accept(task, event)
+            elif isinstance(event, LocksGranted):
+                keys = self._asked.pop(event.holder, [])
+                orders.taken += [] if event.problem else keys
             launches: list[Launch] = []
             for command in self.machine.handle(event, now):
                 if isinstance(command, Launch):
@@ -118,6 +135,7 @@ class Work:
         elif isinstance(command, SetTimer):
             orders.timers.append(command)
         elif isinstance(command, Acquire):
+            self._asked[command.holder] = [lock.key for lock in command.locks]
             answer = acquire(transaction, self.row, command)
             if isinstance(answer, LocksAwaited):
                 self.waiting.add(command.holder)

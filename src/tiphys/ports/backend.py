@@ -137,6 +137,11 @@ class Runs(ABC):
     def stop(self, name_or_id: str, *, graceful: bool = False) -> Run:
         """End a run: what runs is cancelled, or with `graceful` finishes; nothing new starts."""
 
+    def interrupt(self, run: Run) -> None:
+        """End a run because the one who waits for it was interrupted."""
+        if not self.get(run.id).status.is_finished:
+            self.stop(run.id)
+
     @abstractmethod
     def resume(self, name_or_id: str) -> Run:
         """Take up a run whose process died."""

@@ -19,6 +19,29 @@ Watcher = Callable[[str, WorkflowState | None, Sequence[Node]], None]
 COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
+#: Upper bounds of the classes that the runtimes of workflows are counted by, seconds.
+RUNTIME_BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateName:
+    """A stored template that workflows are made of."""
+
+    name: str
+    #: Of its workflows.
+    namespace: str
+    is_cluster_scoped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long several things took."""
+
+    #: A number for each of `RUNTIME_BOUNDS`, and one for what took longer.
+    counts: tuple[int, ...]
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFigures:
     """What a host does now, and what it counted since it began."""
@@ -34,9 +57,23 @@ class HostFigures:
     #: Batches by how long they took: a number for each bound, and one for what took longer.
     commits: tuple[int, ...] = (0,) * (len(COMMIT_BOUNDS) + 1)
     commit_seconds: float = 0.0
-    #: (phase, namespace) → workflows that ended so.
-    ended: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    #: Cause → errors: "store" (a transaction was tried again) and "defect" (a workflow was given up).
+    #: Events that were worked on.
+    handled: int = 0
+    #: (phase, namespace) → workflows that entered it.
+    entered: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    #: (phase, namespace) → pods that entered it.
+    pods: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    #: Phase → pods that are in it and have not ended.
+    open_pods: Mapping[str, int] = field(default_factory=dict)
+    #: Workflows that have a pod that runs.
+    with_pods: int = 0
+    #: (template, phase) → workflows of a stored template that entered it.
+    of_templates: Mapping[tuple[TemplateName, str], int] = field(default_factory=dict)
+    #: Template → how long its workflows ran.
+    runtimes: Mapping[TemplateName, Durations] = field(default_factory=dict)
+    #: Key of a lock → how often it was taken.
+    locks_taken: Mapping[str, int] = field(default_factory=dict)
+    #: Cause → errors: "store" (a transaction was tried again) and "OperationPanic" (a workflow was given up).
     errors: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tiphys.errors import ServiceError, TiphysError
-from tiphys.records.events import EventState, EventSubscription, EventSummary, ReceivedEvent
+from tiphys.records.events import EventState, EventSubscription, EventSummary, ReceivedEvent, RunNotice
 
 
 class SignatureError(TiphysError):
@@ -72,9 +72,23 @@ class Events(ABC):
 
     @abstractmethod
     def find(
-        self, *, states: Sequence[EventState] = (), limit: int | None = None, all_namespaces: bool = False
+        self,
+        *,
+        states: Sequence[EventState] = (),
+        limit: int | None = None,
+        after: str | None = None,
+        all_namespaces: bool = False,
+        among: Collection[str] | None = None,
     ) -> list[EventSummary]:
-        """Events that came in, newest first, without what they brought."""
+        """Events that came in, newest first, without what they brought.
+
+        Args:
+            states: What has become of them; anything if there is none.
+            limit: How many at most; None for all.
+            after: The id of the last one of the page before.
+            all_namespaces: Whether those of other workspaces are wanted, too.
+            among: Of all workspaces, these alone; None for all that there are.
+        """
 
     @abstractmethod
     def get(self, id: str) -> ReceivedEvent:
@@ -113,6 +127,26 @@ class Events(ABC):
     @abstractmethod
     def subscriptions(self) -> list[SubscriptionStatus]:
         """All subscriptions, by name."""
+
+    @abstractmethod
+    def news(self, name: str, *, states: Sequence[EventState] = (), limit: int | None = None) -> list[RunNotice]:
+        """News that wait for a subscription or were given up, oldest first: what was taken is removed.
+
+        Raises:
+            NotFoundError: there is no subscription of that name.
+        """
+
+    @abstractmethod
+    def resend(self, name: str, ids: Sequence[str] = ()) -> int:
+        """Have news that were given up posted again; returns how many.
+
+        Args:
+            name: The subscription's.
+            ids: Which, by their ids or the ends of them; all if there is none.
+
+        Raises:
+            NotFoundError: there is no such subscription, or none of its dead news has such an id.
+        """
 
     @abstractmethod
     def unsubscribe(self, name: str) -> None:

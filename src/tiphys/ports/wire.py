@@ -20,6 +20,7 @@ from tiphys._version import __version__
 from tiphys.errors import UsageError
 from tiphys.records.artifacts import Artifact, ArtifactUse, ArtifactVersion
 from tiphys.records.base import Operator, Record, Where
+from tiphys.records.metrics import MetricValue
 from tiphys.records.models import ModelLink, ModelVersion, RegisteredModel
 from tiphys.records.runs import Metadata, Pipeline, Run, StepRun
 from tiphys.records.stacks import Component, Service, StackRecord
@@ -40,6 +41,8 @@ VERSION = f"{__version__}; api={API_MAJOR}"
 REQUEST_HEADER = "Tiphys-Request"
 #: Whose codes the details of an error of Argo's API name (`domain` of a google.rpc.ErrorInfo).
 ERROR_DOMAIN = "tiphys"
+#: Flavor of an artifact store in answers to those who may not have its secrets: its data goes through the server.
+THROUGH_SERVER = "server"
 #: Records that one page holds at most.
 PAGE = 1000
 
@@ -59,7 +62,12 @@ OF_WORKSPACE: Mapping[str, type[Record]] = {
     "tag-links": TagLink,
     "workflows": WorkflowSummary,
 }
-SHARED: Mapping[str, type[Record]] = {"stacks": StackRecord, "components": Component, "services": Service}
+SHARED: Mapping[str, type[Record]] = {
+    "stacks": StackRecord,
+    "components": Component,
+    "services": Service,
+    "metric-values": MetricValue,
+}
 
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
 

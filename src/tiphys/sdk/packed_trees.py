@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from tiphys.errors import UsageError
 CHUNK = 1 << 20
 #: Bytes of a file that may be held in memory.
 SMALL = 64 * 1024
+#: Characters of a name by which a file may stand alone in a store, beside its digest.
+LONGEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,16 @@ def unpack(packed: IO[bytes], folder: Path) -> None:
     try:
         with tarfile.open(fileobj=packed, mode="r:") as archive:
             for entry in archive:
-                if not entry.isreg():
-                    raise UsageError(f"'{entry.name}' in a packed tree is no file.")
+                # What is sparse is larger than what was sent, without an end.
+                if not entry.isreg() or entry.issparse():
+                    raise UsageError(f"{entry.name[:200]!a} in a packed tree is no file.")
                 archive.extract(entry, folder, filter="data")
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise UsageError(f"This is no packed tree: {error}.") from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise UsageError("A name in a packed tree is too long.") from error
 
 
 def only_file(packed: IO[bytes]) -> tuple[str, bytes] | None:
@@ -61,9 +69,11 @@ def only_file(packed: IO[bytes]) -> tuple[str, bytes] | None:
     try:
         with tarfile.open(fileobj=packed, mode="r:") as archive:
             entry = archive.next()
-            if entry is None or not entry.isreg() or entry.size > SMALL or "/" in entry.name or archive.next():
+            if entry is None or not entry.isreg() or entry.issparse() or "/" in entry.name:
+                return None
+            if entry.size > SMALL or len(entry.name) > LONGEST or archive.next():
                 return None
             file = archive.extractfile(entry)
             return None if file is None else (entry.name, file.read())
-    except tarfile.TarError:
+    except (tarfile.TarError, ValueError):
         return None

@@ -18,7 +18,7 @@ from tiphys.server.api.repeats import Repeats
 from tiphys.server.api.versions import answer_other_major
 from tiphys.server.argo.routes import routes
 from tiphys.server.auth.authentication import Authentication
-from tiphys.server.bounds import Limits
+from tiphys.server.bounds import Limits, RateLimit, Rates
 from tiphys.server.guard import Guard
 from tiphys.server.metrics import Metrics
 from tiphys.services.backend import LocalBackend
@@ -48,6 +48,7 @@ def make_app(
         ending: Tells whether answers without end should end.
     """
     measured = Metrics(backend)
+    rates = None if limits.rate is None else Rates(limits.rate)
     app = Starlette(
         routes=[
             *operations.routes(),
@@ -58,7 +59,8 @@ def make_app(
         middleware=[
             *operations.around(measured, limits, strict_transport=strict_transport),
             Middleware(Guard, hosts=hosts),
-            Middleware(Authentication, access=lambda: backend.access, demanded=authenticates),
+            Middleware(Authentication, access=lambda: backend.access, demanded=authenticates, rates=rates),
+            *([] if rates is None else [Middleware(RateLimit, rates=rates)]),
             Middleware(Repeats),
         ],
         exception_handlers={

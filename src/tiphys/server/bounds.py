@@ -121,40 +121,59 @@ class _Counted:
         await self._send(message)
 
 
-class RateLimit:
-    """Refuses with 429 who asks too often: a bucket for each address, filled at an even rate.
+class Rates:
+    """How often each client has asked: a bucket for each, filled at an even rate.
 
     Args:
-        app: What answers the others.
         rate: Requests a second.
         clock: Seconds that only ascend.
     """
 
-    def __init__(self, app: ASGIApp, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._app = app
-        self._rate = rate
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.rate = rate
         self._clock = clock
         self._size = max(1.0, rate * _BURST)
-        #: Address → requests that it may still send, and when that was so.
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        #: Client → requests that it may still send, and when that was so.
+        self._buckets: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or refuse it."""
-        pause = self._pause(scope["client"][0] if scope.get("client") else "") if scope["type"] == "http" else 0.0
-        if not pause:
-            await self._app(scope, receive, send)
-            return
-        answer = refusal(EXHAUSTED, f"More than {self._rate:g} requests a second.", status=429)
-        answer.headers["Retry-After"] = str(ceil(pause))
-        await answer(scope, receive, send)
-
-    def _pause(self, client: str) -> float:
-        """Seconds that a client has to wait; 0 if it may ask."""
+    def pause(self, client: tuple[str, str]) -> float:
+        """Seconds that a client has to wait; 0 if it may ask, which is counted."""
         now = self._clock()
         there, since = self._buckets.pop(client, (self._size, now))
-        there = min(self._size, there + (now - since) * self._rate)
+        there = min(self._size, there + (now - since) * self.rate)
         is_allowed = there >= 1
         self._buckets[client] = (there - 1 if is_allowed else there, now)
         if len(self._buckets) > _CLIENTS:
             self._buckets.popitem(last=False)
-        return 0.0 if is_allowed else (1 - there) / self._rate
+        return 0.0 if is_allowed else (1 - there) / self.rate
+
+
+class RateLimit:
+    """Refuses with 429 who asks too often: an account, or an address of those who are not known.
+
+    Args:
+        app: What answers the others.
+        rates: Counts them.
+    """
+
+    def __init__(self, app: ASGIApp, rates: Rates) -> None:
+        self._app = app
+        self._rates = rates
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        pause = self._rates.pause(_client(scope)) if scope["type"] == "http" else 0.0
+        if not pause:
+            await self._app(scope, receive, send)
+            return
+        answer = refusal(EXHAUSTED, f"More than {self._rates.rate:g} requests a second.", status=429)
+        answer.headers["Retry-After"] = str(ceil(pause))
+        await answer(scope, receive, send)
+
+
+def _client(scope: Scope) -> tuple[str, str]:
+    """Who is counted: whoever is known by name, so that many can ask from one address; else the address."""
+    name = getattr(scope.get("principal"), "name", "")
+    if name:
+        return ("name", name)
+    return ("address", scope["client"][0] if scope.get("client") else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -41,12 +42,34 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(told, default=str)
 
 
+class LogCounter(logging.Handler):
+    """Counts lines of the log by level, as Argo's controller names these."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: Counter[str] = Counter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a line; the handler's lock is held."""
+        level = "error" if record.levelno >= logging.ERROR else "warn" if record.levelno >= logging.WARNING else "info"
+        self._counts[level] += 1
+
+    def read(self) -> dict[str, int]:
+        """Level → lines."""
+        return {level: self._counts[level] for level in ("error", "warn", "info")}
+
+
+#: Of this process.
+LOG_MESSAGES = LogCounter()
+
+
 def tell(form: LogFormat | None) -> logging.Handler:
     """Have the server's log printed; without a form as text, and of requests those alone that went wrong."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     log = logging.getLogger("tiphys")
     log.addHandler(handler)
+    log.addHandler(LOG_MESSAGES)
     log.setLevel(logging.INFO)
     if form is None:
         for quiet in ("tiphys.server.access", "tiphys.workflows"):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter as Numbers
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric, UnknownMetricFamily
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -20,14 +20,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tiphys._util.times import to_epoch, utc_now
-from tiphys._version import __version__
 from tiphys.engine.model import Phase
-from tiphys.ports.engine_host import COMMIT_BOUNDS, HostFigures
 from tiphys.records.base import Query
 from tiphys.records.metrics import MetricValue
 from tiphys.records.runs import ExecutionStatus, Run
+from tiphys.records.synchronization import LockClaim
 from tiphys.records.workflows import WorkflowSummary
 from tiphys.server.auth.permissions import Action, needs
+from tiphys.server.host_metrics import HostMetrics
 from tiphys.services.backend import LocalBackend
 from tiphys.services.workflows.metric_store import exposition
 
@@ -62,7 +62,7 @@ class Metrics:
         )
         self._open = Gauge("tiphys_http_requests_open", "Requests that are being answered.", registry=registry)
         self._stored = _Stored(backend)
-        registry.register(_Host(backend))
+        registry.register(HostMetrics(backend))
         registry.register(self._stored)
 
     def begun(self) -> None:
@@ -93,50 +93,6 @@ def metrics(request: Request) -> Response:
     needs("metrics", Action.READ)(request)
     text: str = request.app.state.metrics.text()
     return Response(text, media_type=_TYPE)
-
-
-class _Host(Collector):
-    """What the engine's host counts; counters under Argo's names are untyped, as Prometheus' own end in `_total`."""
-
-    def __init__(self, backend: LocalBackend) -> None:
-        self._backend = backend
-
-    def collect(self) -> Iterable[Metric]:
-        """Now."""
-        figures = self._backend.figures()
-        version = GaugeMetricFamily("argo_workflows_version", "The version that runs.", labels=("version",))
-        version.add_metric((__version__,), 1)
-        yield version
-        depth = GaugeMetricFamily("argo_workflows_queue_depth_gauge", "Events that wait.", labels=("queue_name",))
-        depth.add_metric(("workflow_queue",), figures.queue)
-        yield depth
-        busy = GaugeMetricFamily("argo_workflows_workers_busy_count", "Whether it works.", labels=("worker_type",))
-        busy.add_metric(("workflow_queue",), int(figures.busy > 0))
-        yield busy
-        errors = UnknownMetricFamily("argo_workflows_error_count", "Errors of the controller.", labels=("cause",))
-        for cause, count in figures.errors.items():
-            errors.add_metric((cause,), count)
-        yield errors
-        ended = UnknownMetricFamily(
-            "argo_workflows_total_count", "Workflows that ended here.", labels=("phase", "namespace")
-        )
-        for labels, count in figures.ended.items():
-            ended.add_metric(labels, count)
-        yield ended
-        yield _durations(figures)
-        yield GaugeMetricFamily("tiphys_workflows_carried", "Workflows that are carried out here.", figures.workflows)
-        yield GaugeMetricFamily("tiphys_tasks_open", "Tasks whose end is awaited here.", figures.tasks)
-
-
-def _durations(figures: HostFigures) -> Metric:
-    bounds = [*map(str, COMMIT_BOUNDS), "+Inf"]
-    counts = accumulate(figures.commits)
-    return HistogramMetricFamily(
-        "argo_workflows_operation_duration_seconds",
-        "Seconds that a batch of events and its transaction took.",
-        buckets=list(zip(bounds, counts, strict=True)),
-        sum_value=figures.commit_seconds,
-    )
 
 
 class _Stored(Collector):
@@ -174,5 +130,14 @@ class _Stored(Collector):
         for status in ExecutionStatus:
             runs.add_metric((status.value,), count(Query.of(Run, status=status.value)))
         yield runs
+        for name, told, granted in (
+            ("held", "Holders of locks.", True),
+            ("pending", "Holders that wait for locks.", False),
+        ):
+            locks = GaugeMetricFamily(f"argo_workflows_locks_{name}", told, labels=("lock_name",))
+            claims = Numbers(claim.key for claim in self._backend.find(Query.of(LockClaim, granted=granted)))
+            for key, number in claims.items():
+                locks.add_metric((key,), number)
+            yield locks
         took = time.monotonic() - start
         yield GaugeMetricFamily("tiphys_database_seconds", "Seconds that counting what is stored took.", took)

@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from tiphys.server.access import Access
-from tiphys.server.bounds import BodyLimit, Limits, RateLimit
+from tiphys.server.bounds import BodyLimit, Limits
 from tiphys.server.headers import SecurityHeaders
 from tiphys.server.health import healthz, readyz
 from tiphys.server.metrics import Metrics, metrics
@@ -17,7 +17,6 @@ def around(measured: Metrics, limits: Limits, *, strict_transport: bool) -> list
     return [
         Middleware(Access, metrics=measured),
         Middleware(SecurityHeaders, strict_transport=strict_transport),
-        *([Middleware(RateLimit, rate=limits.rate)] if limits.rate else []),
         Middleware(BodyLimit, limit=limits.body),
     ]
 

@@ -18,6 +18,7 @@ from tiphys.ports.workflows import Objects
 from tiphys.records.base import DEFAULT_WORKSPACE, Query, R
 from tiphys.services.artifacts import ArtifactService
 from tiphys.services.client_tasks import ClientTasks
+from tiphys.services.counts import Counts
 from tiphys.services.labels import LabelService
 from tiphys.services.models import ModelService
 from tiphys.services.runs import RunService
@@ -61,6 +62,8 @@ class LocalBackend(Backend):
         self._host = host
         #: Where the steps of connected clients' runs wait for them.
         self.clients = ClientTasks()
+        #: What happened in this process, for `/metrics`.
+        self.counts = Counts()
         self.labels = LabelService(store, workspace=workspace)
         self.models = ModelService(store, workspace=workspace)
         self.stacks = StackService(store, home=home, workspace=workspace)

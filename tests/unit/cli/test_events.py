@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tiphys._util.ids import new_id
+from tiphys._util.times import utc_now
 from tiphys.ports.events import NewEvent
 from tiphys.records.base import Query
-from tiphys.records.events import EventState, EventSubscription, ReceivedEvent
+from tiphys.records.events import EventState, EventSubscription, ReceivedEvent, RunNotice
 
 BINDING = """\
 kind: WorkflowTemplate
@@ -92,6 +94,32 @@ def test_subscriptions(invoke, backend):
     invoke("event", "subscription", "delete", "s", "--yes")
     assert backend.find(Query.of(EventSubscription)) == []
     assert "no subscription 's'" in invoke("event", "subscription", "delete", "s", "--yes", code=2).stderr
+
+
+def test_news_that_were_given_up_are_listed_and_posted_again(invoke, read, backend):
+    invoke("event", "subscription", "create", "s", "--url", "http://127.0.0.1:9/x", "--private")
+    (stored,) = backend.find(Query.of(EventSubscription))
+    now = utc_now()
+    common = {"subscription_id": stored.id, "workflow_uid": "u", "source": "/x", "happened_at": now, "due_at": now}
+    news = [
+        RunNotice(id=new_id(), event_id=kind, type=kind, subject="r", state=state, message="status 503", **common)
+        for kind, state in (("one", EventState.DEAD), ("two", EventState.DEAD), ("three", EventState.QUEUED))
+    ]
+    with backend.store.transaction() as transaction:
+        transaction.add(*news)
+    assert [one["type"] for one in read("event", "subscription", "news", "s")] == ["one", "two", "three"]
+    listed = invoke("event", "subscription", "news", "s", "--state", "dead").stdout
+    assert "status 503" in listed
+    assert "three" not in listed
+    assert "has the id 'zzz'" in invoke("event", "subscription", "resend", "s", "zzz", code=2).stderr
+    assert "has the id" in invoke("event", "subscription", "resend", "s", news[2].id, code=2).stderr
+    assert invoke("event", "subscription", "resend", "s", news[0].id[-12:]).stdout == "1 news of s wait again.\n"
+    assert [one["type"] for one in read("event", "subscription", "news", "s", "--state", "dead")] == ["two"]
+    assert invoke("event", "subscription", "resend", "s").stdout == "1 news of s wait again.\n"
+    assert invoke("event", "subscription", "resend", "s").stdout == "No news of s was given up.\n"
+    assert {(one.attempts, one.message) for one in backend.events.news("s", states=[EventState.QUEUED])} >= {(0, "")}
+    for words in (("news", "t"), ("resend", "t"), ("news", "s", "-n", "other")):
+        assert "There is no subscription" in invoke("event", "subscription", *words, code=2).stderr
 
 
 def test_a_subscriptions_secret_is_not_short(invoke):

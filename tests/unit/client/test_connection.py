@@ -167,3 +167,16 @@ def test_certificates_that_cannot_be_read(tmp_path: Path, content: str | None) -
         path.write_text(content)
     with pytest.raises(UsageError, match=r"ca\.pem"):
         Connection("https://localhost:1", authority=str(path))
+
+
+def test_a_request_names_the_span_that_started_this_process(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    server.answers = [(200, {})] * 2
+    connection = Connection(server.url)
+    connection.ask("GET", "/a")
+    monkeypatch.setenv("TRACEPARENT", parent)
+    with connection.stream("GET", "/b") as response:
+        response.read()
+    connection.close()
+    told = [{name.lower(): value for name, value in one[2].items()}.get("traceparent") for one in server.asked]
+    assert told == [None, parent]

@@ -48,6 +48,7 @@ from tiphys.records.base import Query
 from tiphys.records.objects import ObjectKind, StoredObject
 from tiphys.records.workflows import WorkflowRow, WorkflowSummary
 from tiphys.services.backend import LocalBackend
+from tiphys.services.counts import Counted
 from tiphys.spec.library import CronWorkflow
 from tiphys.testing.playing import IdleHost
 
@@ -203,7 +204,7 @@ LAST = "cronworkflow.lastScheduledTime"
         (
             a_cron(concurrencyPolicy="Forbid"),
             ["a"],
-            [Skip(NOON, "concurrencyPolicy is Forbid, and a has not ended")],
+            [Skip(NOON, "concurrencyPolicy is Forbid, and a has not ended", by_policy=True)],
         ),
         (a_cron(concurrencyPolicy="Replace"), [], [START]),
         (a_cron(concurrencyPolicy="Replace"), ["a", "b"], [Terminate("a"), Terminate("b"), START]),
@@ -726,3 +727,16 @@ def test_a_last_run_of_another_day_is_none(backend, clock, create, names):
     clock.time += 60
     scheduler.look()
     assert names() == sorted([wrong, f"c-{int(clock.time)}"])
+
+
+def test_what_schedules_do_is_counted(backend, create, clock, scheduler):
+    create(concurrencyPolicy="Forbid")
+    scheduler.look()
+    for _ in range(3):
+        clock.time += 60
+        scheduler.look()
+    where = (("name", "c"), ("namespace", "default"))
+    assert backend.counts.read() == {
+        Counted("cronworkflows_triggered_total", where): 1,
+        Counted("cronworkflows_concurrencypolicy_triggered", (("concurrency_policy", "Forbid"), *where)): 2,
+    }

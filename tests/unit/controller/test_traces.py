@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,14 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.unit.sdk.pods.planning import Cluster
 
 from tiphys._util import tracing
 from tiphys.controller.traces import report
-from tiphys.engine.model import Node, NodeType, Phase, WorkflowState
+from tiphys.engine.model import Node, NodeType, Phase, Values, WorkflowState
+from tiphys.ports.runner import Task
+from tiphys.sdk.pods.context import PodContext
+from tiphys.sdk.pods.environment import environment_of
 from tiphys.server.request_span import Outcome, request_span
 
 CLIENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -24,7 +29,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "tracer", lambda: provider.get_tracer("tests"))
+    monkeypatch.setattr(tracing, "tracer", lambda scope="tests": provider.get_tracer(scope))
     return exporter
 
 
@@ -91,3 +96,29 @@ def test_what_is_no_parent_is_none(text: str) -> None:
 def test_nothing_is_traced_where_nobody_set_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "api", lambda: None)
     assert asyncio.run(asked({"traceparent": CLIENT})) == ""
+
+
+def test_what_carries_a_node_out_is_told_of_its_span_before_it_is_made(exporter: InMemorySpanExporter) -> None:
+    task = Task(id="t", workflow_uid="uid", node_id="n", name="w.a", attempt=0, body={}, inputs=Values())
+    context = PodContext.of(task)
+    found = environment_of({"name": "main"}, context=context, objects=Cluster(), template="{}")
+    node = Node(id="n", name="w.a", display_name="a", type=NodeType.POD, phase=Phase.SUCCEEDED, template="main")
+    node = replace(node, started_at=101.0, finished_at=102.0)
+    state = WorkflowState("uid", "w", Phase.SUCCEEDED, "", 100.0, 103.5)
+    report(state, [node], namespace="argo", parent="")
+    run, step = spans(exporter)["workflow w"].context, spans(exporter)["a"].context
+    assert run is not None
+    assert step is not None
+    assert found["TRACEPARENT"] == f"00-{run.trace_id:032x}-{step.span_id:016x}-01"
+    assert run.span_id != step.span_id
+    mine = {"name": "main", "env": [{"name": "TRACEPARENT", "value": CLIENT}]}
+    own = environment_of(mine, context=context, objects=Cluster(), template="{}")
+    assert own["TRACEPARENT"] == CLIENT
+
+
+def test_a_process_without_traces_tells_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "tracer", lambda scope="tests": trace.NoOpTracer())
+    assert tracing.parent_of("uid", "n") == ""
+    assert tracing.given_parent({}) == ""
+    assert tracing.given_parent({"TRACEPARENT": "00-x"}) == ""
+    assert tracing.given_parent({"TRACEPARENT": CLIENT}) == CLIENT

@@ -16,6 +16,7 @@ from tiphys.db.store import open_store
 from tiphys.errors import ConflictError, NotFoundError
 from tiphys.ports.backend import ModelRequest
 from tiphys.ports.wire import API, OF_WORKSPACE, REQUEST_HEADER, SHARED, VERSION, VERSION_HEADER
+from tiphys.records.access import Role
 from tiphys.records.base import Query
 from tiphys.records.models import ModelVersion
 from tiphys.records.stacks import ComponentType
@@ -123,11 +124,14 @@ def test_a_record_that_is_known_is_not_sent_again(client: TestClient, backend: L
 
 def test_a_write_that_is_made_twice_is_done_once(client: TestClient, backend: LocalBackend) -> None:
     backend.models.ensure(ModelRequest(name="m"))
-    path, name = f"{HERE}/models/m/versions", {REQUEST_HEADER: "a"}
+    one, other = (
+        {"Authorization": f"Bearer {backend.access.create_key(who, role=Role.EDITOR).text}"} for who in ("one", "other")
+    )
+    path, name = f"{HERE}/models/m/versions", {REQUEST_HEADER: "a", **one}
     first, second = (client.post(path, json={}, headers=name) for _ in range(2))
     assert (first.json()["number"], first.content) == (1, second.content)
-    assert client.post(path, json={}, headers={REQUEST_HEADER: "b"}).json()["number"] == 2
-    assert client.post(path, json={}, headers={**name, "Authorization": "Bearer x"}).json()["number"] == 3
+    assert client.post(path, json={}, headers={**name, REQUEST_HEADER: "b"}).json()["number"] == 2
+    assert client.post(path, json={}, headers={**name, **other}).json()["number"] == 3
     refused = [client.post(f"{HERE}/models/n/versions", json={}, headers=name).status_code for _ in range(2)]
     assert refused == [404, 404]
     assert backend.count(Query.of(ModelVersion)) == 3

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from tiphys.server.bounds import BodyLimit, RateLimit
+from tiphys.server.bounds import BodyLimit, RateLimit, Rates
 from tiphys.server.headers import SecurityHeaders
 from tiphys.server.log_format import JsonFormatter, TextFormatter
 
@@ -96,7 +96,7 @@ def test_a_body_that_says_to_be_larger_is_not_read(limited: Starlette) -> None:
 
 def test_who_asks_too_often_is_told_when_to_come_again() -> None:
     now = [100.0]
-    app = Starlette(routes=ROUTES, middleware=[Middleware(RateLimit, rate=0.5, clock=lambda: now[0])])
+    app = Starlette(routes=ROUTES, middleware=[Middleware(RateLimit, rates=Rates(0.5, lambda: now[0]))])
     assert ask(app)[0] == 200
     status, headers, body = ask(app)
     assert (status, headers["retry-after"], json.loads(body)["code"]) == (429, "2", 8)

@@ -196,6 +196,16 @@ class LocalArtifactStore(StackComponent, ArtifactStore):
         path = self._path(digest)
         return os.path.exists(f"{path}-value.json") or os.path.exists(path) or self._single(digest) is not None
 
+    def touch(self, digest: str) -> bool:
+        """Have a tree count as used now; False if it is not there."""
+        single = self._single(digest)
+        path = self._path(digest)
+        try:
+            os.utime(path if single is None else f"{path}-{single}")
+        except FileNotFoundError:
+            return False
+        return True
+
     def open_tree(self, digest: str, *, verify: bool = True, part: str | None = None) -> AbstractContextManager[Path]:
         """The stored folder itself; of a file that stands without one, a folder that lasts as long as the context."""
         target = self._path(digest)

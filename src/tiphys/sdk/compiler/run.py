@@ -92,9 +92,7 @@ def execute(compiled: CompiledPipeline, backend: Backend, *, listed: bool = True
     try:
         run = backend.runs.wait(run.id, observer)
     except KeyboardInterrupt:
-        run = backend.runs.get(run.id)
-        if not run.status.is_finished:
-            run = backend.runs.stop(run.id)
+        backend.runs.interrupt(run)
         raise
     finally:
         close(run)

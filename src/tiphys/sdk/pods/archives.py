@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import shutil
@@ -14,6 +15,8 @@ from typing import Any, Literal
 from tiphys.errors import ArtifactError
 
 Archive = Literal["none", "tar", "zip"]
+#: Bytes of the disk that unpacking does not take.
+_LEFT_FREE = 256 * 1024 * 1024
 
 
 def archive_of(artifact: Mapping[str, Any]) -> Archive | None:
@@ -76,7 +79,9 @@ def unpack(source: Path, target: Path, kind: Archive) -> None:
             _unzip(source, folder)
         else:
             with tarfile.open(source, "r:*") as archive:
-                archive.extractall(folder, filter="data")
+                for entry in archive:
+                    _expect_room(entry.size, folder)
+                    archive.extract(entry, folder, filter="data")
     except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise ArtifactError(f"'{source.name}' cannot be unpacked as {kind}: {error}") from error
@@ -88,8 +93,15 @@ def unpack(source: Path, target: Path, kind: Archive) -> None:
         folder.rename(target)
 
 
+def _expect_room(size: int, folder: Path) -> None:
+    """Refuse what would fill the disk: an archive of some kilobytes can say to be of any size."""
+    if size > max(0, shutil.disk_usage(folder).free - _LEFT_FREE):
+        raise OSError(errno.ENOSPC, f"it would need {size} bytes, which the disk has not")
+
+
 def _unzip(source: Path, folder: Path) -> None:
     with zipfile.ZipFile(source) as archive:
+        _expect_room(sum(entry.file_size for entry in archive.infolist()), folder)
         for entry in archive.infolist():
             if entry.filename.startswith("/") or ".." in entry.filename.split("/"):
                 raise zipfile.BadZipFile(f"'{entry.filename}' leads out of it")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tiphys._util import tracing
 from tiphys.ports.runner import Task
 from tiphys.sdk.pods.containers import MAIN
 
@@ -38,6 +39,8 @@ class PodContext:
     deadline: float | None = None
     #: Seconds between SIGTERM and SIGKILL for sidecars (`terminationGracePeriodSeconds`).
     grace: float = 30.0
+    #: The node's span, for what its containers trace; empty if nothing does.
+    traceparent: str = ""
     #: File that those who need the pod hold (`integrations.local.pods.leash`): it ends when nobody does any more.
     leash: str | None = None
 
@@ -54,6 +57,7 @@ class PodContext:
         """Read it from a task, whose own facts stand in for what the context does not say."""
         own = {"workflow": task.workflow_uid, "node_id": task.node_id, "deadline": task.deadline}
         own["pod_name"] = f"{task.node_id}-{task.attempt}" if task.attempt else task.node_id
+        own["traceparent"] = tracing.parent_of(task.workflow_uid, task.node_id)
         return PodContext.from_json(own | {key: value for key, value in task.context.items() if value is not None})
 
     def log_of(self, container: str, beside: str) -> str:

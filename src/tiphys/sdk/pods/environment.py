@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from tiphys._util.times import from_epoch
+from tiphys._util.tracing import PARENT_VARIABLE
 from tiphys.errors import ExpressionError, SpecError
 from tiphys.lang.quantity import parse_quantity
 from tiphys.sdk.pods.context import PodContext
@@ -54,6 +55,8 @@ def environment_of(
         SpecError: a ConfigMap, Secret, key or field that is referred to does not exist.
     """
     found = {**(image or {}), "HOSTNAME": context.pod_name}
+    if context.traceparent:
+        found[PARENT_VARIABLE] = context.traceparent
     for source in container.get("envFrom") or ():
         found.update(_from(source, context, objects, container["name"]))
     for variable in container.get("env") or ():

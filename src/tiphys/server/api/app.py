@@ -15,6 +15,7 @@ from tiphys.server.api import (
     about,
     artifact_data,
     artifacts,
+    events,
     labels,
     models,
     objects,
@@ -48,6 +49,8 @@ ROUTERS: Sequence[APIRouter] = (
     workflows.router,
     objects.router,
     objects.shared,
+    events.router,
+    events.shared,
     *records.routers(),
 )
 

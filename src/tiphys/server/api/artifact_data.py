@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, Path
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -23,6 +23,7 @@ from tiphys.services.backend import LocalBackend, WorkspaceBackend
 router = of_workspace("artifacts")
 _STORE = "/artifact-stores/{store}"
 _READ, _WRITE = [Depends(needs("artifacts", Action.READ))], [Depends(needs("artifacts", Action.WRITE))]
+Digest = Annotated[str, Path(pattern=r"^sha256:[0-9a-f]{64}$")]
 #: What a download is.
 _TAR = "application/x-tar"
 
@@ -32,14 +33,14 @@ def _store(backend: LocalBackend | WorkspaceBackend, name: str) -> ArtifactStore
 
 
 @router.head(f"{_STORE}/trees/{{digest}}", dependencies=_READ)
-def has_tree(backend: Here, store: str, digest: str) -> Response:
+def has_tree(backend: Here, store: str, digest: Digest) -> Response:
     """204 if it has, 404 if not."""
     found = _store(backend, store).exists(digest)
     return Response(status_code=204 if found else ArtifactMissingError.http_status)
 
 
 @router.get(f"{_STORE}/trees/{{digest}}", dependencies=_READ, response_class=Response)
-def get_tree(backend: Here, store: str, digest: str) -> Response:
+def get_tree(backend: Here, store: str, digest: Digest) -> Response:
     """The files of a tree as a tar."""
     opened = _store(backend, store).open_tree(digest)
     folder = opened.__enter__()
@@ -54,7 +55,7 @@ def get_tree(backend: Here, store: str, digest: str) -> Response:
 
 
 @router.put(f"{_STORE}/trees/{{digest}}", dependencies=_WRITE)
-async def put_tree(request: Request, backend: Here, store: str, digest: str) -> dict[str, Any]:
+async def put_tree(request: Request, backend: Here, store: str, digest: Digest) -> dict[str, Any]:
     """Store the files of a tar, which must have the digest that the path names."""
     target = await run_in_threadpool(_store, backend, store)
     with tempfile.TemporaryFile() as packed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Body, Depends
+from starlette.requests import Request
 from starlette.responses import Response
 
 from tiphys.ports.workflows import Manifest
@@ -13,12 +14,24 @@ from tiphys.server.api.answers import answer, nothing
 from tiphys.server.api.here import Here, of_server, of_workspace
 from tiphys.server.api.workflows import Manifests
 from tiphys.server.argo.bodies import manifest_in
-from tiphys.server.auth.permissions import Action, needs
+from tiphys.server.auth.permissions import Action, Permission, needs, principal_of
 
 router, shared = of_workspace("objects"), of_server("objects")
-_READ, _WRITE = [Depends(needs("objects", Action.READ))], [Depends(needs("objects", Action.WRITE))]
+_WRITE = [Depends(needs("objects", Action.WRITE))]
 Given = Annotated[dict[str, Any], Body(alias="object")]
 DryRun = Annotated[bool, Body()]
+
+
+def _reading(kind: str | None) -> Permission:
+    """What it takes to read objects of a kind: Secrets are for those who may change them."""
+    return needs("objects", Action.WRITE if kind == ObjectKind.SECRET else Action.READ)
+
+
+def _expect_allowed(request: Request) -> None:
+    _reading(request.path_params.get("kind"))(request)
+
+
+_READ = [Depends(needs("objects", Action.READ)), Depends(_expect_allowed)]
 
 
 @router.post("/objects/{kind}", response_model=Manifest, dependencies=_WRITE)
@@ -46,9 +59,11 @@ def find_objects(backend: Here, kind: ObjectKind, labels: str = "", fields: str 
 
 
 @shared.get("/objects/{kind}", response_model=Manifests, dependencies=_READ)
-def find_everywhere(backend: Here, kind: ObjectKind, labels: str = "", fields: str = "") -> Response:
-    """Objects of all workspaces, by workspace and name."""
-    return answer({"items": backend.objects.find(kind, labels=labels, fields=fields, all_namespaces=True)})
+def find_everywhere(request: Request, backend: Here, kind: ObjectKind, labels: str = "", fields: str = "") -> Response:
+    """Objects of all workspaces that who asks may see, by workspace and name."""
+    found = backend.objects.find(kind, labels=labels, fields=fields, all_namespaces=True)
+    visible = None if kind.is_cluster_scoped else _reading(kind).visible(principal_of(request))
+    return answer({"items": [one for one in found if visible is None or one["metadata"]["namespace"] in visible]})
 
 
 @router.get("/objects/{kind}/{name}", response_model=Manifest, dependencies=_READ)

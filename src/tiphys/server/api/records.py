@@ -39,6 +39,7 @@ RESOURCES = {
     "stacks": "stacks",
     "components": "stacks",
     "services": "services",
+    "metric-values": "metrics",
 }
 
 Filters = Annotated[tuple[str, ...], InQuery(description="`<field>:<op>:<JSON value>`; all must hold.")]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Body, Depends
+from starlette.requests import Request
 from starlette.responses import Response
 
 from tiphys.errors import UsageError
+from tiphys.ports.wire import THROUGH_SERVER
 from tiphys.records.stacks import Component, ComponentType, Service, StackRecord
 from tiphys.server.api.answers import answer, nothing
 from tiphys.server.api.here import Here, of_server
-from tiphys.server.auth.permissions import Action, needs
+from tiphys.server.auth.permissions import Action, needs, principal_of
 
 router = of_server("stacks")
 _READ, _WRITE = [Depends(needs("stacks", Action.READ))], [Depends(needs("stacks", Action.WRITE))]
@@ -77,6 +80,19 @@ def register_component(
 def component_recipe(backend: Here, type: ComponentType, name: str | None = None, stack: str | None = None) -> Response:
     """A component of a stack (the active one by default) with all that makes it, its secrets too."""
     return answer(backend.stacks.recipe(type, name, stack=stack))
+
+
+@router.get("/components/artifact-store", response_model=Component, dependencies=_READ)
+def artifact_store(request: Request, backend: Here, name: str | None = None, stack: str | None = None) -> Response:
+    """An artifact store of a stack (the active one by default).
+
+    Who may not have the secrets that it is reached by is told of it without its configuration, as of one whose data
+    goes through this server.
+    """
+    kind = ComponentType.ARTIFACT_STORE
+    if needs("stacks", Action.WRITE).allows(principal_of(request), None):
+        return answer(backend.stacks.recipe(kind, name, stack=stack))
+    return answer(replace(backend.stacks.chosen(kind, name, stack=stack), flavor=THROUGH_SERVER, configuration={}))
 
 
 @router.get("/components/lookup", response_model=Component, dependencies=_WRITE)

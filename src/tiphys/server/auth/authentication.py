@@ -23,6 +23,7 @@ from tiphys.ports.access import ANYONE, Access, Principal
 from tiphys.server.answers import answer_to
 from tiphys.server.auth import run_tokens
 from tiphys.server.auth.permissions import tell
+from tiphys.server.bounds import RateLimit, Rates
 
 #: Seconds between looks at whether who receives an answer without end may still do so.
 LOOKS_AGAIN = 2.0
@@ -54,12 +55,16 @@ class Authentication:
         app: What answers requests.
         access: Who is known.
         demanded: Whether even a server without accounts asks.
+        rates: Bounds how often one address may be wrong; None for no bound.
     """
 
-    def __init__(self, app: ASGIApp, access: Callable[[], Access], *, demanded: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, access: Callable[[], Access], *, demanded: bool, rates: Rates | None = None
+    ) -> None:
         self._app = app
         self._access = access
         self._demanded = demanded
+        self._rates = rates
         self._looked = float("-inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,10 +73,14 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         try:
-            principal = ANYONE if self._is_open() else await run_in_threadpool(self._principal, scope)
+            is_open = self._is_open() and "authorization" not in Headers(scope=scope)
+            principal = ANYONE if is_open else await run_in_threadpool(self._principal, scope)
         except TiphysError as error:
             tell(Request(scope), error.message)
-            await answer_to(scope["path"], error)(scope, receive, send)
+            answer: ASGIApp = answer_to(scope["path"], error)
+            if self._rates is not None:
+                answer = RateLimit(answer, self._rates)
+            await answer(scope, receive, send)
             return
         scope["principal"] = principal
         if principal is None or principal is ANYONE:
@@ -115,11 +124,9 @@ class Authentication:
         return same
 
     def _principal(self, scope: Scope) -> Principal | None:
-        if not self._asks():
-            return ANYONE
         given = [value for value in Headers(scope=scope).getlist("authorization") if value.strip()]
         if not given:
-            return None
+            return None if self._asks() else ANYONE
         if len(given) > 1:
             raise UnauthenticatedError("The request has several Authorization headers.")
         scheme, _, credential = given[0].strip().partition(" ")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -72,12 +73,22 @@ class EventService(Events):
         return record if present is record else None
 
     def find(
-        self, *, states: Sequence[EventState] = (), limit: int | None = None, all_namespaces: bool = False
+        self,
+        *,
+        states: Sequence[EventState] = (),
+        limit: int | None = None,
+        after: str | None = None,
+        all_namespaces: bool = False,
+        among: Collection[str] | None = None,
     ) -> list[EventSummary]:
         """Events that came in, newest first, without what they brought."""
         where = [] if all_namespaces else [Where("workspace", self._namespace)]
         if states:
             where.append(Where("state", list(states), "in"))
+        if after is not None:
+            where.append(Where("id", after, "lt"))
+        if among is not None:
+            where.append(Where("workspace", sorted(among), "in"))
         with self._store.reader() as reader:
             return reader.find(Query(EventSummary, tuple(where), limit=limit))
 
@@ -158,8 +169,38 @@ class EventService(Events):
     def unsubscribe(self, name: str) -> None:
         """Remove a subscription, and the news that wait for it."""
         with self._store.transaction() as transaction:
-            found = transaction.find(Query.of(EventSubscription, workspace=self._namespace, name=name))
-            if not found:
-                raise NotFoundError(f"There is no subscription '{name}' in the workspace {self._namespace}.")
-            transaction.delete(EventSubscription, [found[0].id])
-            transaction.delete_found(Query.of(RunNotice, subscription_id=found[0].id))
+            found = self._subscription(transaction, name)
+            transaction.delete(EventSubscription, [found.id])
+            transaction.delete_found(Query.of(RunNotice, subscription_id=found.id))
+
+    def news(self, name: str, *, states: Sequence[EventState] = (), limit: int | None = None) -> list[RunNotice]:
+        """News that wait for a subscription or were given up, oldest first."""
+        with self._store.reader() as reader:
+            where = [Where("subscription_id", self._subscription(reader, name).id)]
+            if states:
+                where.append(Where("state", list(states), "in"))
+            return reader.find(Query(RunNotice, tuple(where), order="id", limit=limit))
+
+    def resend(self, name: str, ids: Sequence[str] = ()) -> int:
+        """Have news that were given up posted again."""
+        with self._store.transaction() as transaction:
+            dead = Query.of(RunNotice, subscription_id=self._subscription(transaction, name).id, state=EventState.DEAD)
+            known = [one.id for one in transaction.find(dead)]
+            for wanted in ids:
+                if not wanted or not any(one.endswith(wanted) for one in known):
+                    raise NotFoundError(
+                        f"No news that was given up for '{name}' has the id '{wanted}'.",
+                        hint=f"See them all: tiphys event subscription news {name} --state dead",
+                    )
+            chosen = [one for one in known if not ids or one.endswith(tuple(ids))]
+            these = replace(dead, where=(*dead.where, Where("id", chosen, "in")))
+            return transaction.update_found(these, state=EventState.QUEUED, attempts=0, due_at=utc_now(), message="")
+
+    def _subscription(self, reader: Reader, name: str) -> EventSubscription:
+        found = reader.find(Query.of(EventSubscription, workspace=self._namespace, name=name))
+        if not found:
+            raise NotFoundError(
+                f"There is no subscription '{name}' in the workspace {self._namespace}.",
+                hint="See them all: tiphys event subscription list",
+            )
+        return found[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -101,3 +102,23 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
 )
 def test_strategies(artifact: dict[str, object], expected: str | None) -> None:
     assert archive_of(artifact) == expected
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says to be of is larger than the disk has room for."""
+    zipped, tarred = tmp_path / "bomb.zip", tmp_path / "bomb.tgz"
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(10):
+            archive.writestr(str(number), bytes(1 << 20))
+    with tarfile.open(tarred, "w:gz") as packed:
+        entry = tarfile.TarInfo("a")
+        entry.size = 10 << 20
+        packed.addfile(entry, io.BytesIO(bytes(entry.size)))
+    assert zipped.stat().st_size + tarred.stat().st_size < 1 << 17
+    usage = shutil.disk_usage(tmp_path)
+    free = (256 << 20) + (9 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
+    for source, kind in ((zipped, "zip"), (tarred, "tar")):
+        with pytest.raises(ArtifactError, match="which the disk has not"):
+            unpack(source, tmp_path / "target", kind)  # type: ignore[arg-type]  # one of its kinds
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["bomb.tgz", "bomb.zip"]

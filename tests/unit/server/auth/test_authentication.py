@@ -26,6 +26,7 @@ from tiphys.server.app import make_app
 from tiphys.server.auth import authentication
 from tiphys.server.auth.authentication import Authentication
 from tiphys.server.auth.run_tokens import issue
+from tiphys.server.bounds import RateLimit, Rates
 from tiphys.services import access as service
 from tiphys.services.backend import LocalBackend
 
@@ -177,11 +178,35 @@ def test_too_many_failures_are_told_as_such(sent: Sent, access: Access) -> None:
 def test_an_open_server_asks_from_the_first_user_on(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "_STAYS_OPEN", -1.0)
     app = Authentication(Starlette(routes=[Route("/", whoami)]), lambda: access, demanded=False)
-    assert [ask(app, "/", *headers).json() for headers in ((), ("Bearer of another server",))] == ["", ""]
+    assert ask(app, "/").json() == ""
     access.create_user("ada", PASSWORD)
     assert (ask(app, "/").json(), ask(app, "/", "Bearer of another server").status_code) == (None, 401)
     access.delete_account("ada")
     assert ask(app, "/").json() is None
+
+
+def test_an_open_server_looks_at_what_is_sent_all_the_same(access: Access, backend: LocalBackend, sent: Sent) -> None:
+    with backend.store.transaction() as transaction:
+        transaction.add(WorkflowRow(id="u", name="one", workspace="team", manifest="{}", created_at=utc_now()))
+    app = Authentication(Starlette(routes=[Route("/", whoami)]), lambda: access, demanded=False)
+    # Also within the second for which it is remembered that nobody is asked.
+    for headers, status in (((), 200), (("Bearer of another server",), 401), (("",), 200), (("Basic eDp5",), 401)):
+        assert ask(app, "/", *headers).status_code == status
+    assert ask(app, "/", f"Bearer {issue(access, 'u', 'team')}").json() == "run:u"
+    key = access.create_key("ci", role=Role.VIEWER).text
+    assert ask(app, "/", f"Bearer {key}").json() == "ci"
+
+
+def test_rates_are_those_of_accounts_and_of_addresses_for_all_others(access: Access) -> None:
+    keys = [f"Bearer {access.create_key(name, role=Role.VIEWER).text}" for name in ("one", "two")]
+    rates = Rates(0.5, lambda: 100.0)
+    inner = RateLimit(Starlette(routes=[Route("/", whoami)]), rates)
+    app = Authentication(inner, lambda: access, demanded=True, rates=rates)
+    # Each of them has one request at once, though all come from one address.
+    assert [ask(app, "/", keys[0]).status_code for _ in range(2)] == [200, 429]
+    assert [ask(app, "/", keys[1]).status_code for _ in range(2)] == [200, 429]
+    assert [ask(app, "/", "Bearer wrong").status_code for _ in range(2)] == [401, 429]
+    assert ask(app, "/").status_code == 429
 
 
 @pytest.mark.parametrize("sized", [True, False])
