@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from tiphys.controller.work import Orders, Work
 from tiphys.db.store import open_store
 from tiphys.engine.events import WorkflowStarted
+from tiphys.ports.clock import SystemClock
 from tiphys.records.base import Query
 from tiphys.records.runs import StepRun
 from tiphys.sdk.compiler.run import request_of
@@ -40,14 +40,14 @@ def test_a_step_that_is_launched_and_cancelled_in_one_batch_never_was(tmp_path: 
     with store.transaction() as transaction:
         stored = transaction.load_workflow(run.workflow_uid)
         assert stored is not None
-        taken = Work.restore(stored, FakeRunner(), transaction, time.time())
+        taken = Work.restore(stored, FakeRunner(), transaction, SystemClock())
         first = Orders()
-        taken.handle(WorkflowStarted(), time.time(), transaction, recorder, first)
+        taken.handle(WorkflowStarted(), transaction, recorder, first)
         taken.commit(transaction, recorder)
     with store.transaction() as transaction:
         second = Orders()
         for task, outcome in zip(first.launch, (SUCCESS, FAILURE), strict=True):
-            taken.handle(report_of(task, outcome), time.time(), transaction, recorder, second)
+            taken.handle(report_of(task, outcome), transaction, recorder, second)
         taken.commit(transaction, recorder)
         left = transaction.load_workflow(run.workflow_uid)
     assert left is not None

@@ -18,6 +18,7 @@ from tiphys.controller.work import Orders, Work
 from tiphys.engine.events import ShutdownRequested, TaskFinished, TimerFired, WorkflowStarted
 from tiphys.engine.model import Phase, Values
 from tiphys.errors import ExpressionError, SpecError, StoreError
+from tiphys.ports.clock import Clock
 from tiphys.ports.workflows import SubmitOptions
 from tiphys.records.base import Query
 from tiphys.records.metrics import MetricKind, MetricValue
@@ -71,7 +72,7 @@ class Flow:
     def _take_up(self):
         with self.backend.store.transaction() as transaction:
             stored = transaction.load_workflow(self.uid)
-            self.work = Work.restore(stored, None, transaction, BEGAN)
+            self.work = Work.restore(stored, None, transaction, self.recorder._clock)
 
     def crash(self):
         """Another process, which knows what is stored, goes on."""
@@ -82,7 +83,7 @@ class Flow:
         orders = Orders()
         self.recorder._clock.moment = BEGAN + at
         with self.backend.store.transaction() as transaction:
-            self.work.handle(event, BEGAN + at, transaction, self.recorder, orders)
+            self.work.handle(event, transaction, self.recorder, orders)
             self.work.commit(transaction, self.recorder)
         self.tasks |= {task.name: task.id for task in orders.launch}
         return orders
@@ -98,7 +99,7 @@ class Flow:
         return next((one["message"] for one in found if one["type"] == type), None)
 
 
-class Watch:
+class Watch(Clock):
     """A clock that tests set."""
 
     moment = BEGAN
