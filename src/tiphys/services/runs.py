@@ -18,6 +18,7 @@ from tiphys.ports.store import Reader, Store, Transaction
 from tiphys.records.artifacts import ArtifactUse
 from tiphys.records.base import DEFAULT_WORKSPACE, EntityType, Query, Where
 from tiphys.records.models import ModelLink
+from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.runs import ExecutionStatus, Run, StepRun
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowRemoval, WorkflowRow, WorkflowSummary
@@ -28,6 +29,7 @@ from tiphys.services.run_status import status_of
 from tiphys.services.stacks import StackService
 from tiphys.services.step_logs import StepLogs
 from tiphys.services.submission import Submission, orchestrator_for
+from tiphys.services.workspace_store import of_all_workspaces
 
 _log = logging.getLogger(__name__)
 #: Seconds between looks for new lines of a log.
@@ -99,11 +101,21 @@ class RunService(Runs):
                 workspace=self._workspace,
                 now=now,
             )
-            run = submission.create(host.owner)
+            run, row = submission.create(lambda row: self._admit(transaction, row, request))
             if request.by_client:  # before anybody can see that nobody attends to it yet
                 self._clients.reserve(run.workflow_uid)
-        host.start(run.workflow_uid)
+        if row.owner:
+            host.start(row.id)
+        else:
+            host.await_turn(row.id)
         return run
+
+    def _admit(self, transaction: Transaction, row: WorkflowRow, request: RunRequest) -> WorkflowRow:
+        """With its owner, or in the queue: who waits for its end beside its steps does not wait for its turn."""
+        host = self._host()
+        if request.code is None:
+            return replace(row, owner=host.owner)
+        return host.admit(of_all_workspaces(transaction), row, request.pipeline_name, detached=False)
 
     def wait(self, run_id: str, observer: Observer | None = None) -> Run:
         """Wait for the end of a run."""
@@ -153,9 +165,9 @@ class RunService(Runs):
         run = self.get(name_or_id)
         if run.status.is_finished:
             raise ConflictError(f"The run {run.name} has ended already ({run.status.value}).")
-        interrupted = self.is_interrupted(run)
+        unattended = self.is_interrupted(run) or self._is_queued(run.workflow_uid)
         self._host().shut_down(run.workflow_uid, "Drain" if graceful else "Terminate")
-        if interrupted:
+        if unattended:
             # It is ours now, and nobody else's: this process must not end before it has.
             self._host().wait(run.workflow_uid)
         return self.get(run.id)
@@ -178,9 +190,17 @@ class RunService(Runs):
         return row is not None and row.finished_at is None and not self._is_attended(row)
 
     def _is_attended(self, row: WorkflowRow) -> bool:
-        """Whether somebody works on a workflow: its engine, and where that is not who carries its steps out, both."""
-        alive = self._host().is_alive(row.owner)
+        """Whether somebody works on a workflow: its engine, and where that is not who carries its steps out, both.
+
+        One that waits in the queue is looked after, too.
+        """
+        alive = self._host().is_alive(row.owner) or self._is_queued(row.id)
         return alive and (not is_by_client(row.runner) or self._clients.is_attended(row.id))
+
+    def _is_queued(self, uid: str) -> bool:
+        """Whether a workflow waits for its turn."""
+        with self._store.reader() as reader:
+            return bool(reader.count(Query.of(QueuedWorkflow, workflow_uid=uid, admitted=False)))
 
     def _take_up(self, run: Run) -> bool:
         """Have this process's engine go on with a run; False if somebody works on it."""
