@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -38,8 +38,9 @@ def round_robin(targets: list[str]) -> Iterator[str]:
                 if name.lower() not in (*_OWN, "content-length"):
                     self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            with suppress(BrokenPipeError):  # the client was killed
+                self.end_headers()
+                self.wfile.write(content)
 
         def _body(self) -> bytes:
             if self.headers.get("Transfer-Encoding", "") != "chunked":
@@ -63,7 +64,7 @@ def round_robin(targets: list[str]) -> Iterator[str]:
             finally:
                 connection.close()
 
-        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _forward  # noqa: N815  # as http.server calls them
+        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _forward  # as http.server calls them
 
         def log_message(self, *_: Any) -> None:
             """Nothing is told."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from tiphys._util.ids import new_id
 from tiphys._util.times import utc_now
 from tiphys.engine.model import Node, WorkflowState
-from tiphys.errors import ConflictError, NotFoundError, StoreError, UsageError
+from tiphys.errors import ConflictError, HeldElsewhereError, NotFoundError, UsageError
 from tiphys.ports.backend import Observer, RunRequest, Runs
 from tiphys.ports.engine_host import EngineHost, Watcher
 from tiphys.ports.store import Reader, Store, Transaction
@@ -20,6 +20,7 @@ from tiphys.records.base import DEFAULT_WORKSPACE, EntityType, Query, Where
 from tiphys.records.models import ModelLink
 from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.runs import ExecutionStatus, Run, StepRun
+from tiphys.records.servers import ServerAddress
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowRemoval, WorkflowRow, WorkflowSummary
 from tiphys.services.artifacts import as_artifact_store
@@ -141,14 +142,29 @@ class RunService(Runs):
         """Have the engine go on with a run, and a watcher told of what changes.
 
         Raises:
-            StoreError: another server has it.
+            HeldElsewhereError: another server has it.
         """
         host = self._host()
-        if not host.resume(run.workflow_uid) and self.with_workflow(run.id)[1].owner not in ("", host.owner):
-            raise StoreError(
-                f"Another server carries out the run {run.name}.", hint="Ask that one, or wait for its end."
-            )
+        if not host.resume(run.workflow_uid):
+            self.expect_here(run, self.with_workflow(run.id)[1])
         host.watch(run.workflow_uid, watcher)
+
+    def expect_here(self, run: Run, row: WorkflowSummary) -> None:
+        """See that no other server carries a workflow out, which then has to be asked about its client.
+
+        Raises:
+            HeldElsewhereError: one does.
+        """
+        host = self._host()
+        if row.owner in ("", host.owner) or not host.is_alive(row.owner):
+            return
+        self._clients.leave(row.id)
+        with self._store.reader() as reader:
+            address = reader.get(ServerAddress, row.owner)
+        message = f"Another server carries out the run {run.name}."
+        if address is None:
+            raise HeldElsewhereError(message)
+        raise HeldElsewhereError(message, url=address.url, certificate=address.certificate)
 
     def steps(self, run_id: str) -> list[StepRun]:
         """All step runs, attempts included, in the order they were started."""
@@ -194,7 +210,10 @@ class RunService(Runs):
 
         One that waits in the queue is looked after, too.
         """
-        alive = self._host().is_alive(row.owner) or self._is_queued(row.id)
+        host = self._host()
+        alive = host.is_alive(row.owner) or self._is_queued(row.id)
+        if alive and is_by_client(row.runner) and row.owner != host.owner:
+            return True  # as far as can be seen from here
         return alive and (not is_by_client(row.runner) or self._clients.is_attended(row.id))
 
     def _is_queued(self, uid: str) -> bool:
@@ -208,6 +227,7 @@ class RunService(Runs):
         with self._store.reader() as reader:
             row = reader.get(WorkflowSummary, run.workflow_uid)
         if row is not None and row.finished_at is None and is_by_client(row.runner):
+            self.expect_here(run, row)
             return self._clients.reserve(row.id)
         return taken
 
@@ -306,13 +326,28 @@ class RunService(Runs):
             )
             rows = reader.get_many(WorkflowRow, [run.workflow_uid for run in runs]) if runs else {}
         wants_name = request.run_name if request.run_name and "{" not in request.run_name else None
-        for run in runs:
-            row = rows.get(run.workflow_uid)
-            if wants_name not in (None, run.name) or row is None or row.shutdown or row.finished_at is not None:
-                continue
-            if is_by_client(row.runner) == request.by_client and not self._is_attended(row):
-                return run
-        return None
+        candidates = [
+            (run, row)
+            for run in runs
+            if (row := rows.get(run.workflow_uid)) is not None
+            and wants_name in (None, run.name)
+            and not row.shutdown
+            and row.finished_at is None
+            and is_by_client(row.runner) == request.by_client
+        ]
+        found = next((run for run, row in candidates if not self._is_attended(row)), None)
+        if found is None and request.by_client:
+            for run, row in candidates:
+                self._ask_elsewhere(run, row)
+        return found
+
+    def _ask_elsewhere(self, run: Run, row: WorkflowSummary) -> None:
+        """See that no other server has a client's run that can tell whether the client is there."""
+        try:
+            self.expect_here(run, row)
+        except HeldElsewhereError as error:
+            if error.url:
+                raise
 
 
 #: Unfinished runs that go on by themselves; paused ones wait for someone.

@@ -18,6 +18,7 @@ from tiphys.server.api.answers import answer, nothing, problem
 from tiphys.server.api.here import Here, of_workspace
 from tiphys.server.auth.permissions import Action, needs
 from tiphys.server.streams import stream
+from tiphys.services.client_tasks import is_by_client
 
 router = of_workspace("runs")
 #: A step's name, and what it wrote.
@@ -53,7 +54,10 @@ def nodes_of_run(backend: Here, run: str) -> Response:
 @router.get("/runs/{run:path}/interruption", response_model=Interruption, dependencies=_READ)
 def interruption_of_run(backend: Here, run: str) -> Response:
     """Whether an unfinished run has nobody who works on it."""
-    return answer(Interruption(backend.runs.is_interrupted(backend.runs.get(run))))
+    found, row = backend.runs.with_workflow(backend.runs.get(run).id)
+    if is_by_client(row.runner):
+        backend.runs.expect_here(found, row)
+    return answer(Interruption(backend.runs.is_interrupted(found)))
 
 
 @router.post("/runs/{run:path}/stop", response_model=Run, dependencies=_WRITE)
