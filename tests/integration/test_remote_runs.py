@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
 
@@ -15,6 +18,7 @@ from tests.integration.replicas import Fleet, fleet
 from tests.integration.round_robin import round_robin
 from tests.integration.server_desk import RunningServer, running_server
 from tests.integration.test_connected import free_port, notes, said
+from tests.integration.test_drivers_git import wait_for
 
 from tiphys.db.store import open_store
 from tiphys.records.base import Query
@@ -169,3 +173,46 @@ def share_the_artifacts(found: Fleet, folder: Path) -> None:
     given = {"TIPHYS_DB_URL": found.url, "TIPHYS_HOME": str(folder / "desk"), "TIPHYS_URL": ""}
     tiphys("artifact-store", "register", "shared", "--flavor", "local", f"--path={folder / 'shared'}", **given)
     tiphys("stack", "register", "shared", "-o", "default", "-a", "shared", "--set", **given)
+
+
+@contextmanager
+def git_daemon(folder: Path) -> Iterator[str]:
+    """Serves the repositories in a folder."""
+    port = free_port()
+    where = subprocess.run(["git", "--exec-path"], check=True, capture_output=True, text=True).stdout.strip()
+    options = ["--export-all", "--reuseaddr", "--listen=127.0.0.1", f"--port={port}", f"--base-path={folder}"]
+    process = subprocess.Popen([Path(where) / "git-daemon", *options, str(folder)])
+    try:
+        wait_for(int(port))
+        yield f"git://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_the_server_fetches_the_code_from_git(home: Path, tmp_path: Path, script: Path, notes: Path) -> None:
+    served, project = tmp_path / "served", script.parent
+    served.mkdir()
+    (project / "names.py").write_text("NAME = 'fetched'\n")
+    script.write_text(SCRIPT.replace("import os, time", "import os, time\nfrom names import NAME"))
+    script.write_text(script.read_text().replace('note(f"begin {name}', 'note(f"begin {NAME}'))
+    who = ["-c", "user.name=me", "-c", "user.email=me@example.com"]
+    with git_daemon(served) as address, running_server(tmp_path / "server-home", "--insecure") as server:
+        run = ["run", str(script), "--remote", "--code", "git", "-p", "name=x", "-o", "json"]
+        for command in (
+            ["init", "-q", "--bare", str(served / "project.git")],
+            ["init", "-q"],
+            ["add", "."],
+            [*who, "commit", "-qm", "first"],
+            ["remote", "add", "origin", str(served / "project.git")],
+            ["push", "-q", "origin", "HEAD:main"],
+            ["remote", "set-url", "origin", f"{address}/project.git"],
+        ):
+            subprocess.run(["git", *command], cwd=project, check=True)
+        done = json.loads(tiphys(*run, TIPHYS_URL=server.url, TIPHYS_PROGRESS="plain").stdout)
+        (project / "names.py").write_text("NAME = 'changed'\n")
+        refused = tiphys(*run, TIPHYS_URL=server.url, code=2).stderr
+    assert done["status"] == "completed"
+    assert done["config"]["code_tree"]["repository"] == f"{address}/project.git"
+    assert notes.read_text().count("begin fetched") == 4
+    assert "not committed" in refused

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from tiphys._util.ids import new_id
 from tiphys.client.artifact_store import ServerArtifactStore
@@ -70,12 +69,13 @@ class ClientRuns(RunReader):
         run = self.get(name_or_id)
         return self._place.post(Run, f"/runs/{segment(run.id)}/resume", None)
 
-    def _send_code(self, request: RunRequest) -> dict[str, Any]:
+    def _send_code(self, request: RunRequest) -> dict[str, str]:
         """Have the server know the project's code."""
         store = self._store()
         with store.staging() as folder:
-            pack_code(step_bodies(request.workflow), folder)
-            return {"store": store.name, "digest": store.commit(folder).digest}
+            commit = pack_code(step_bodies(request.workflow), folder, by_git=request.code_by_git)
+            found = {"store": store.name, "digest": store.commit(folder).digest}
+        return found if commit is None else {**found, "repository": commit.url, "commit": commit.commit}
 
     def _look_on(self, run: Run, observer: Observer | None) -> None:
         while not run.status.is_finished:
