@@ -90,7 +90,7 @@ def test_the_one_that_holds_it_dies(home: Path, replicas: Replicas, script: Path
 
 def test_a_client_that_is_started_again_goes_on(home: Path, replicas: Replicas, script: Path, notes: Path) -> None:
     with ended_at_last(start_script(script, TIPHYS_URL=replicas.url, PAUSE="1")) as client:
-        wait_until(lambda: said(notes, "end 0"), "the first step", client)
+        wait_until(lambda: said(notes, "begin 1"), "the second step", client)
         client.send_signal(signal.SIGKILL)
         client.communicate()
     with ended_at_last(start_script(script, TIPHYS_URL=replicas.url)) as client:

@@ -43,10 +43,7 @@ class ClientRuns(RunReader):
         """
         if request.remote:
             request = replace(request, code=self._send_code(request))
-        dead = dead_sessions(self._workshop.home)
-        if dead:
-            self._place.write("/sessions/dead", {"sessions": dead})
-            forget_sessions(self._workshop.home, dead)
+        self._bury_the_dead()
         # A request that names its run may be made twice.
         return self._place.post(Run, "/runs", replace(request, id=request.id or new_id()))
 
@@ -67,7 +64,15 @@ class ClientRuns(RunReader):
             ConflictError: it has ended, or somebody carries it out.
         """
         run = self.get(name_or_id)
+        self._bury_the_dead()
         return self._place.post(Run, f"/runs/{segment(run.id)}/resume", None)
+
+    def _bury_the_dead(self) -> None:
+        """Tell the server whom of this machine it need not wait for."""
+        dead = dead_sessions(self._workshop.home)
+        if dead:
+            self._place.write("/sessions/dead", {"sessions": dead})
+            forget_sessions(self._workshop.home, dead)
 
     def _send_code(self, request: RunRequest) -> dict[str, str]:
         """Have the server know the project's code."""
