@@ -22,6 +22,7 @@ from tiphys.server.bounds import Limits
 from tiphys.server.guard import Guard
 from tiphys.server.metrics import Metrics
 from tiphys.services.backend import LocalBackend
+from tiphys.services.kept_answers import KeptAnswers
 
 _VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -59,7 +60,7 @@ def make_app(
             *operations.around(measured, limits, strict_transport=strict_transport),
             Middleware(Guard, hosts=hosts),
             Middleware(Authentication, access=lambda: backend.access, demanded=authenticates),
-            Middleware(Repeats),
+            Middleware(Repeats, answers=KeptAnswers(backend.store)),
         ],
         exception_handlers={
             TiphysError: answer_error,
