@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
+import psycopg
 import pytest
 from tests.e2e.programs import wait_until
 from tests.integration.server_desk import PATIENCE, running_server, workflow
@@ -31,6 +32,9 @@ def own_postgres() -> Iterator[list[PostgresServer]]:
 
 def test_no_request_after_it_fails(tmp_path: Path, own_postgres: list[PostgresServer]) -> None:
     url = own_postgres[0].create_database("tiphys")
+    with psycopg.connect(url, autocommit=True) as connection:
+        # What it has committed is with the system, unlike in other tests.
+        connection.execute("ALTER DATABASE tiphys SET synchronous_commit = on")
     with running_server(tmp_path, "--insecure", "--runner", "process", TIPHYS_DB_URL=url) as server:
 
         def ask(number: int) -> list[int]:
