@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from subprocess import Popen
 
+import httpx2
 import pytest
 from tests.contract.conftest import postgres, postgres_template, postgres_url
 from tests.e2e.programs import ended_at_last, start_script, wait_until
@@ -106,6 +108,23 @@ def test_two_clients_have_a_run_each(home: Path, replicas: Replicas, script: Pat
             completed(other)
             completed(one)
     replicas.expect_each_step_once(2)
+
+
+def test_logs_are_followed_through_any(home: Path, replicas: Replicas, script: Path, notes: Path) -> None:
+    with ended_at_last(start_script(script, TIPHYS_URL=replicas.url, PAUSE="1")) as client:
+        wait_until(lambda: said(notes, "begin 0"), "the first step", client)
+        (other,) = (server for server in replicas.servers if server is not replicas.holder())
+        (run,) = replicas.runs()
+        path = f"{other.url}/api/tiphys/v1/workspaces/default/runs/{run.id}/logs?follow=true"
+        seen = []
+        with httpx2.stream("GET", path, timeout=60) as response:
+            for line in response.iter_lines():
+                if "working on 0" in line:
+                    seen.append(said(notes, "end 4"))
+                last = line
+        completed(client)
+    assert seen == [False]  # it was live
+    assert json.loads(last) == {"result": {"end": True}}
 
 
 def test_they_trust_each_others_certificates(

@@ -338,11 +338,15 @@ class RunService(Runs):
         found = next((run for run, row in candidates if not self._is_attended(row)), None)
         if found is None and request.by_client:
             for run, row in candidates:
-                self._ask_elsewhere(run, row)
+                self.prefer_elsewhere(run, row)
         return found
 
-    def _ask_elsewhere(self, run: Run, row: WorkflowSummary) -> None:
-        """See that no other server has a client's run that can tell whether the client is there."""
+    def prefer_elsewhere(self, run: Run, row: WorkflowSummary) -> None:
+        """See that no other server that can be asked knows more of a run.
+
+        Raises:
+            HeldElsewhereError: one carries it out, and said where it is.
+        """
         try:
             self.expect_here(run, row)
         except HeldElsewhereError as error:
