@@ -146,7 +146,10 @@ class RunService(Runs):
         """
         host = self._host()
         if not host.resume(run.workflow_uid):
-            self.expect_here(run, self.with_workflow(run.id)[1])
+            row = self.with_workflow(run.id)[1]
+            self.expect_here(run, row)
+            if row.owner not in ("", host.owner):  # it died just now
+                raise HeldElsewhereError(f"Another server carried out the run {run.name}.")
         host.watch(run.workflow_uid, watcher)
 
     def expect_here(self, run: Run, row: WorkflowSummary) -> None:
@@ -156,9 +159,12 @@ class RunService(Runs):
             HeldElsewhereError: one does.
         """
         host = self._host()
-        if row.owner in ("", host.owner) or not host.is_alive(row.owner):
+        if row.owner == host.owner:
             return
+        # What this one knows of a client is of before: whoever comes has the engine go on with the run.
         self._clients.leave(row.id)
+        if not row.owner or not host.is_alive(row.owner):
+            return
         with self._store.reader() as reader:
             address = reader.get(ServerAddress, row.owner)
         message = f"Another server carries out the run {run.name}."
