@@ -11,8 +11,8 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
-from tiphys._version import __version__
 from tiphys._util.times import utc_now
+from tiphys._version import __version__
 from tiphys.db.store import open_store
 from tiphys.errors import ConflictError, NotFoundError
 from tiphys.ports.backend import ModelRequest
