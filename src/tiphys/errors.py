@@ -178,6 +178,21 @@ class DiskFullError(StoreError):
     http_status = 507
 
 
+class HeldElsewhereError(StoreError):
+    """Another server on the same database carries the run out, and has to be asked.
+
+    Args:
+        message: Which run.
+        url: Where that server is reached; empty if it did not say.
+        certificate: The one that it shows (PEM); empty for plain HTTP.
+    """
+
+    def __init__(self, message: str, *, url: str = "", certificate: str = "") -> None:
+        super().__init__(message, hint="Ask that one, or wait for the run's end.")
+        self.url = url
+        self.certificate = certificate
+
+
 class RunFailedError(TiphysError):
     """A pipeline run did not complete.
 

@@ -143,6 +143,17 @@ def test_a_killed_client_is_started_again(server: Any, script: Path, notes: Path
     assert all(count == 1 for word, count in begun.items() if word not in interrupted)
 
 
+def test_a_killed_client_is_resumed_by_the_command(server: Any, script: Path, notes: Path) -> None:
+    first = start_script(script)
+    wait_until(lambda: said(notes, "begin 4"), "the last step", first)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    tiphys("runs", "resume", "latest")
+    assert completed_steps() == dict.fromkeys(STEPS, 1)
+    assert Counter(notes.read_text().splitlines())["begin 3"] == 1
+    assert "has ended already" in tiphys("runs", "resume", "latest", code=2).stderr
+
+
 def test_a_server_that_is_killed_again_and_again_costs_nothing(
     home: Path, tmp_path: Path, script: Path, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

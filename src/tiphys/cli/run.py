@@ -30,6 +30,11 @@ from tiphys.cli.session import backend
 @click.option("--runner", type=click.Choice(["inline", "process"]), help="Steps in this process, or each in its own.")
 @click.option("--parallelism", type=click.IntRange(min=1), help="Most steps at once.")
 @click.option("--remote", is_flag=True, help="Have the server carry it out; the project's code is sent along.")
+@click.option(
+    "--code",
+    type=click.Choice(["archive", "git"]),
+    help="With --remote: send the project's files (archive), or have the server fetch its commit from git.",
+)
 @click.option("--stack", help="Run with this stack instead of the active one.")
 @output_option
 def run(target: str, parameters: tuple[str, ...], no_cache: bool, no_resume: bool, output: str, **given: Any) -> None:
@@ -54,6 +59,7 @@ def run(target: str, parameters: tuple[str, ...], no_cache: bool, no_resume: boo
             "parallelism": given["parallelism"],
             "stack": given["stack"],
             "remote": given["remote"] or None,
+            "code": given["code"],
         }
         configured = pipeline.with_options(**{key: value for key, value in options.items() if value is not None})
         ended = configured(**parse_parameters(parameters, configured))

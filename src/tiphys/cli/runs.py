@@ -260,7 +260,8 @@ def resume(ctx: click.Context, run: str) -> None:
     if found.status.is_finished:
         raise ConflictError(f"Run {found.name} has ended already ({found.status.value}).", hint="Run it again.")
     tasks, sources = python_steps(session, found)
-    find_code(found, sources)
+    if "code_tree" not in found.config:  # else the server has it
+        find_code(found, sources)
     resumed = session.runs.resume(found.id)
     ctx.exit(0 if watch(session, resumed, tasks).status.is_successful else 1)
 

@@ -90,7 +90,7 @@ def server(
         from tiphys.server.bounds import Limits
         from tiphys.server.certificate import Certificate, local_certificate
         from tiphys.server.log_format import tell
-        from tiphys.server.serve import is_reached_by_others, listen, serve
+        from tiphys.server.serve import address_of, is_reached_by_others, listen, serve, shown_by
     except ModuleNotFoundError as error:
         raise MissingExtraError("server", error.name or "") from error
     limits = Limits(body=max_body * 1024 * 1024, rate=rate_limit)
@@ -102,6 +102,7 @@ def server(
             certificate = Certificate(tls_cert, tls_key)
         elif not insecure:
             certificate = local_certificate(service.home / "tls", [*names, *_address(listener)])
+        service.announce(address_of(listener, certificate, service.db_url), shown_by(certificate))
         # What ends it after the server has put its own handlers away again.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         tell(log_format)

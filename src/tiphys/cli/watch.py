@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
-from tiphys.records.base import Query
 from tiphys.records.runs import Run
-from tiphys.records.workflows import WorkflowRow
 from tiphys.sdk.progress import observer_for
 
 if TYPE_CHECKING:
@@ -19,14 +16,13 @@ if TYPE_CHECKING:
 def python_steps(backend: Backend, run: Run) -> tuple[int, list[tuple[str, str]]]:
     """How many steps a run's entry point has, and (`module:qualname`, code digest) of its Python steps."""
     tasks, sources = 0, []
-    for row in backend.find(Query.of(WorkflowRow, id=run.workflow_uid)):
-        spec = json.loads(row.manifest).get("spec", {})
-        for template in spec.get("templates", ()):
-            if template.get("name") == spec.get("entrypoint"):
-                tasks = len(template.get("dag", {}).get("tasks", ()))
-            body = template.get("plugin", {}).get("tiphys")
-            if body:
-                sources.append((str(body["source"]), str(body.get("code_digest") or "")))
+    spec = backend.workflows.get("", uid=run.workflow_uid).get("spec", {})
+    for template in spec.get("templates", ()):
+        if template.get("name") == spec.get("entrypoint"):
+            tasks = len(template.get("dag", {}).get("tasks", ()))
+        body = template.get("plugin", {}).get("tiphys")
+        if body:
+            sources.append((str(body["source"]), str(body.get("code_digest") or "")))
     return tasks, sources
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from tiphys._util.ids import new_id
 from tiphys.client.artifact_store import ServerArtifactStore
@@ -44,10 +43,7 @@ class ClientRuns(RunReader):
         """
         if request.remote:
             request = replace(request, code=self._send_code(request))
-        dead = dead_sessions(self._workshop.home)
-        if dead:
-            self._place.write("/sessions/dead", {"sessions": dead})
-            forget_sessions(self._workshop.home, dead)
+        self._bury_the_dead()
         # A request that names its run may be made twice.
         return self._place.post(Run, "/runs", replace(request, id=request.id or new_id()))
 
@@ -84,14 +80,23 @@ class ClientRuns(RunReader):
             ConflictError: it has ended, or somebody carries it out.
         """
         run = self.get(name_or_id)
+        self._bury_the_dead()
         return self._place.post(Run, f"/runs/{segment(run.id)}/resume", None)
 
-    def _send_code(self, request: RunRequest) -> dict[str, Any]:
+    def _bury_the_dead(self) -> None:
+        """Tell the server whom of this machine it need not wait for."""
+        dead = dead_sessions(self._workshop.home)
+        if dead:
+            self._place.write("/sessions/dead", {"sessions": dead})
+            forget_sessions(self._workshop.home, dead)
+
+    def _send_code(self, request: RunRequest) -> dict[str, str]:
         """Have the server know the project's code."""
         store = self._store()
         with store.staging() as folder:
-            pack_code(step_bodies(request.workflow), folder)
-            return {"store": store.name, "digest": store.commit(folder).digest}
+            commit = pack_code(step_bodies(request.workflow), folder, by_git=request.code_by_git)
+            found = {"store": store.name, "digest": store.commit(folder).digest}
+        return found if commit is None else {**found, "repository": commit.url, "commit": commit.commit}
 
     def _look_on(self, run: Run, observer: Observer | None) -> None:
         while not run.status.is_finished:

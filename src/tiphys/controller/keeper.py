@@ -2,6 +2,9 @@
 
 One thread that looks each second. It claims, and the controller carries out. Where several processes serve, each takes
 its share of what a dead one left; what is left over at the next look, anybody takes.
+
+It also finds what is this process's and was never begun: whoever stored or claimed it was told that the transaction had
+failed, as the connection was lost before the database's answer came.
 """
 
 from __future__ import annotations
@@ -41,14 +44,25 @@ class Keeper:
         owner: This process.
         clock: Time.
         start: Carries a workflow out that this process has claimed.
+        carried: Which it carries out.
     """
 
-    def __init__(self, store: Store, leases: Leases, *, owner: str, clock: Clock, start: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        leases: Leases,
+        *,
+        owner: str,
+        clock: Clock,
+        start: Callable[[str], None],
+        carried: Callable[[], Collection[str]],
+    ) -> None:
         self._store = store
         self._leases = leases
         self._owner = owner
         self._clock = clock
         self._start = start
+        self._carried = carried
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._ending = threading.Event()
@@ -57,6 +71,8 @@ class Keeper:
         self._lapses = Lapses()
         #: Owners of whom something was left over at the last look.
         self._left_over: set[str] = set()
+        #: Workflows of this process that it did not carry out at the last look: somebody may be about to begin them.
+        self._not_begun: set[str] = set()
         self._next_round = 0.0
         self._next_beat = 0.0
         #: Workflows of the queue that this process would carry out though it does not serve.
@@ -176,6 +192,7 @@ class Keeper:
         """Claim what dead processes left, and start it."""
         with self._store.reader() as reader:
             leases = reader.leases()
+            not_begun = reader.owned(self._owner).difference(self._carried())
             owners = reader.owners() - {self._owner}
             dead = self._dead(owners, leases)
             rows = reader.find(Query.of(WorkflowSummary, owner=sorted(dead), order="id")) if dead else []
@@ -190,6 +207,10 @@ class Keeper:
         for row in self._claim(mine):
             _log.info("workflow %s/%s: taking it up, as nobody carries it out", row.workspace, row.name)
             self._start(row.id)
+        for uid in self._not_begun & not_begun:
+            _log.info("workflow %s: beginning with it, as nobody did who should have", uid)
+            self._start(uid)
+        self._not_begun = not_begun
         stale = [lease.owner for lease in leases if not lease.holds and lease.owner not in owners]
         if stale:
             with self._store.transaction() as transaction:

@@ -158,7 +158,9 @@ class Controller(EngineHost):
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
         self._leases = Leases(store, owner=owner, place=place, clock=clock)
-        self._keeper = Keeper(store, self._leases, owner=owner, clock=clock, start=self.start)
+        self._keeper = Keeper(
+            store, self._leases, owner=owner, clock=clock, start=self.start, carried=self._completions.copy
+        )
 
     # What others ask for -----------------------------------------------------------------------------------------
 

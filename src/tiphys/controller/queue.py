@@ -110,6 +110,7 @@ def take(transaction: Transaction, uid: str, owner: str, *, expected: str) -> bo
 def give_back(transaction: Transaction, owner: str, uids: Iterable[str]) -> None:
     """Let others carry on with workflows that this process has begun."""
     rows = transaction.get_many(WorkflowSummary, uids)
+    pipelines = _pipelines_of(transaction, rows)
     for uid in sorted(rows):
         row = rows[uid]
         if transaction.claim(uid, "", expected=owner):
@@ -117,6 +118,7 @@ def give_back(transaction: Transaction, owner: str, uids: Iterable[str]) -> None
                 id=new_id(),
                 workflow_uid=uid,
                 workspace=row.workspace,
+                pipeline=pipelines.get(uid),
                 labels=row.labels,
                 priority=row.priority,
                 admitted=True,
@@ -142,8 +144,7 @@ def _running(reader: Reader, limits: dict[str, int], queue: Iterable[QueuedWorkf
     rows = reader.find(Query(WorkflowSummary, (Where("owner", "", "gt"),), order="id"))
     pipelines: dict[str, str | None] = {}
     if any(key.startswith(f"{PREFIX}pipeline/") for key in limits):
-        runs = reader.find(Query.of(Run, workflow_uid=[row.id for row in rows]))
-        pipelines = {run.workflow_uid: run.pipeline_name for run in runs}
+        pipelines = _pipelines_of(reader, [row.id for row in rows])
     return [
         *(
             Turn(
@@ -157,6 +158,11 @@ def _running(reader: Reader, limits: dict[str, int], queue: Iterable[QueuedWorkf
         ),
         *(_turn_of(each) for each in queue if each.admitted),
     ]
+
+
+def _pipelines_of(reader: Reader, uids: Iterable[str]) -> dict[str, str | None]:
+    """Of workflows that are runs of pipelines: the pipelines' names."""
+    return {run.workflow_uid: run.pipeline_name for run in reader.find(Query.of(Run, workflow_uid=list(uids)))}
 
 
 def _turn_of(queued: QueuedWorkflow) -> Turn:

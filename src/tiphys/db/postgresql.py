@@ -6,7 +6,6 @@ import contextlib
 from typing import Any
 
 import psycopg
-from psycopg import IsolationLevel
 from psycopg.errors import (
     CheckViolation,
     DataError,
@@ -33,6 +32,10 @@ from tiphys.plugins.loading import load
 _POOL_SIZE, _POOL_OVERFLOW = 10, 20
 #: Seconds to wait for a free connection.
 _PATIENCE = 60.0
+
+
+_BEGIN_WRITE = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_BEGIN_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class PostgresqlDatabase(Database):
@@ -72,18 +75,35 @@ class PostgresqlDatabase(Database):
         """Begin a transaction: a reader sees one moment, a writer what others have committed."""
         if self._closed:
             raise StoreError(f"The database {self._where} was closed.")
+        for _ in range(_POOL_SIZE):
+            with contextlib.suppress(psycopg.Error):
+                return self._begun(write=write)
+            # It was lost while it lay in the pool, as others there may have been: the server was restarted.
+        try:
+            return self._begun(write=write)
+        except psycopg.Error as error:
+            raise self._lost(error) from error
+
+    def _begun(self, *, write: bool) -> Unit:
+        """A transaction, which was begun on the server: the driver would do it, too, just before the first statement.
+
+        Raises:
+            psycopg.Error: the connection is lost. Nothing was asked for yet.
+        """
         try:
             pooled = self._engine.raw_connection()
         except (SQLAlchemyError, psycopg.Error) as error:
             raise self._unreachable(error) from error
         connection: Any = pooled.driver_connection
         try:
-            connection.isolation_level = IsolationLevel.READ_COMMITTED if write else IsolationLevel.REPEATABLE_READ
-            connection.read_only = not write
-            return Unit(pooled, connection.cursor(), write)
-        except psycopg.Error as error:
+            if not connection.autocommit:
+                connection.autocommit = True  # else the driver would begin one itself
+            cursor = connection.cursor()
+            cursor.execute(_BEGIN_WRITE if write else _BEGIN_READ, prepare=False)
+        except psycopg.Error:
             pooled.invalidate()
-            raise self._lost(error) from error
+            raise
+        return Unit(pooled, cursor, write)
 
     def end(self, unit: Unit, *, commit: bool) -> None:
         """Commit or roll back, and give the connection back."""
@@ -98,9 +118,7 @@ class PostgresqlDatabase(Database):
             raise self.translate(error) from error
         finally:
             if connection.closed:
-                # The others in the pool have most likely been lost with it.
                 pooled.invalidate()
-                self._engine.dispose()
             else:
                 pooled.close()
 

@@ -25,13 +25,14 @@ from tiphys.records.models import ModelLink, ModelVersion, RegisteredModel
 from tiphys.records.objects import StoredObject
 from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.runs import Metadata, Pipeline, Run, StepRun
+from tiphys.records.servers import KeptAnswer, ServerAddress
 from tiphys.records.stacks import Component, Service, StackRecord
 from tiphys.records.synchronization import LockClaim, LockLimit, Memo
 from tiphys.records.tags import TagLink, TagRecord
 from tiphys.records.workflows import WorkflowRemoval, WorkflowRequest, WorkflowRow, WorkflowSummary
 
 #: All revisions of the schema, oldest first; the last is the one this code works with.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 HEAD = REVISIONS[-1]
 #: Where the revision is kept. Not alembic's usual name: other programs may keep theirs in the same database.
 VERSION_TABLE = "tiphys_schema_version"
@@ -240,6 +241,8 @@ RECORD_TABLES: dict[type[Record], Table] = {
     RoleBinding: Table(name="role_bindings", columns=_columns(RoleBinding), uniques=(("account_id", "workspace"),)),
     ApiKey: Table(name="api_keys", columns=_columns(ApiKey), uniques=(("prefix",),), indexes=(("account_id",),)),
     SigningKey: Table(name="signing_keys", columns=_columns(SigningKey)),
+    ServerAddress: Table(name="server_addresses", columns=_columns(ServerAddress)),
+    KeptAnswer: Table(name="kept_answers", columns=_columns(KeptAnswer), indexes=(("created_at",),)),
 }
 #: Kinds of records that are read from another kind's table, without its wide columns.
 VIEWS: dict[type[Record], Table] = {

@@ -71,9 +71,12 @@ class RunRequest:
     runner: str | None = None
     #: Whether a server is to carry the steps out, with code that is sent along.
     remote: bool = False
+    #: Whether that code is fetched from the project's git repository, instead of its files being sent.
+    code_by_git: bool = False
     #: Whether the one who asks carries the steps out, over the network (`services.client_tasks`).
     by_client: bool = False
-    #: Code for steps where this process's own is not at hand: {store, digest} (`sdk.shipped_code`).
+    #: Code for steps where this process's own is not at hand: {store, digest}, and of git {repository, commit}
+    #: (`sdk.shipped_code`).
     code: Mapping[str, str] | None = None
     #: Step name → step run of an earlier run whose outputs it takes over; it is not executed and recorded as skipped.
     reuse: Mapping[str, str] = field(default_factory=dict)

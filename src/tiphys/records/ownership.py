@@ -14,11 +14,12 @@ from tiphys.records.base import EntityType, Record
 from tiphys.records.models import ModelLink, ModelVersion, RegisteredModel
 from tiphys.records.objects import StoredObject
 from tiphys.records.runs import Metadata, Pipeline, Run, StepRun
+from tiphys.records.servers import ServerAddress
 from tiphys.records.stacks import Component, Service, StackRecord
 from tiphys.records.tags import TagLink, TagRecord
 
-#: What all workspaces of a server share, although it has a field of that name.
-SHARED: frozenset[type[Record]] = frozenset({Component, StackRecord, Service})
+#: What all workspaces of a server share, also where it has a field of that name.
+SHARED: frozenset[type[Record]] = frozenset({Component, StackRecord, Service, ServerAddress})
 
 #: The kind of record behind each type of entity.
 ENTITY_KINDS: Mapping[EntityType, type[Record]] = {

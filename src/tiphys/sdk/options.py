@@ -68,6 +68,7 @@ class RunOptions(PipelineOptions, total=False):
     stack: str | None
     resume: bool
     remote: bool
+    code: str | None
 
 
 STEP_OPTIONS = tuple(CommonOptions.__annotations__) + tuple(
@@ -76,7 +77,7 @@ STEP_OPTIONS = tuple(CommonOptions.__annotations__) + tuple(
 PIPELINE_OPTIONS = tuple(CommonOptions.__annotations__) + tuple(
     name for name in PipelineOptions.__annotations__ if name not in CommonOptions.__annotations__
 )
-RUN_OPTIONS = (*PIPELINE_OPTIONS, "run_name", "config_path", "steps", "parameters", "stack", "resume", "remote")
+RUN_OPTIONS = (*PIPELINE_OPTIONS, "run_name", "config_path", "steps", "parameters", "stack", "resume", "remote", "code")
 #: Options of a step in `steps={...}` of a run.
 STEP_RUN_OPTIONS = (*(name for name in STEP_OPTIONS if name != "name"), "parameters")
 
@@ -242,6 +243,12 @@ def _step_overrides(value: Any, name: str, where: str) -> dict[str, dict[str, An
     }
 
 
+def _code(value: Any, name: str, where: str) -> str:
+    if value not in ("archive", "git"):
+        raise DefinitionError(f"{where} has {name}={value!r}: give 'archive' or 'git'.")
+    return str(value)
+
+
 _CHECKS: dict[str, Callable[[Any, str, str], Any]] = {
     "name": _text,
     "enable_cache": _bool,
@@ -266,6 +273,7 @@ _CHECKS: dict[str, Callable[[Any, str, str], Any]] = {
     "stack": _text,
     "resume": _bool,
     "remote": _bool,
+    "code": _code,
     "steps": _step_overrides,
     **dict.fromkeys(HOOKS, _hook),
 }

@@ -1,7 +1,8 @@
 """A project's code on its way to a server that carries the steps out itself.
 
 It travels as a tree of an artifact store: `files/…` are the project's, `code.json` says how they are imported, and
-`payloads/<n>` are functions that no import finds (those of a script that is run as such, say).
+`payloads/<n>` are functions that no import finds (those of a script that is run as such, say). In place of the files it
+may name a commit, from which they are fetched.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tiphys.errors import DefinitionError, UsageError
 from tiphys.sdk.components import Components
+from tiphys.sdk.git_code import GitCode, check_out, git_code
 from tiphys.sdk.registry import accept, portable, resolve
 
 #: Bytes of a project's files at most.
@@ -31,21 +34,24 @@ _DESCRIPTION, _FILES, _PAYLOADS = "code.json", "files", "payloads"
 _PLACE = "code"
 
 
-def pack_code(bodies: Iterable[Mapping[str, Any]], into: Path) -> None:
+def pack_code(bodies: Iterable[Mapping[str, Any]], into: Path, *, by_git: bool = False) -> GitCode | None:
     """Write what the steps of a pipeline need into a folder.
 
     Args:
         bodies: The steps as compiled.
         into: An empty folder.
+        by_git: Whether to name the commit that the project is at, instead of its files; that is returned then.
 
     Raises:
-        DefinitionError: the project is too large.
+        DefinitionError: the project is too large, or at no commit that others can have.
         NotFoundError: a step's function is neither importable nor alive in this process.
     """
     references = list(dict.fromkeys(reference for body in bodies for reference in _references(body)))
     here = Path.cwd().resolve()
     root = project_root(_folder_of(references) or here)
-    _copy(root, into / _FILES)
+    commit = git_code(root) if by_git else None
+    if commit is None:
+        _copy(root, into / _FILES)
     payloads: list[dict[str, str]] = []
     (into / _PAYLOADS).mkdir()
     for source, digest in references:
@@ -59,8 +65,10 @@ def pack_code(bodies: Iterable[Mapping[str, Any]], into: Path) -> None:
         "folder": here.relative_to(root).as_posix() if here.is_relative_to(root) else ".",
         "payloads": payloads,
         "python": _python(),
+        "git": None if commit is None else asdict(commit),
     }
     (into / _DESCRIPTION).write_text(json.dumps(description))
+    return commit
 
 
 def _folder_of(references: Iterable[tuple[str, str]]) -> Path | None:
@@ -90,6 +98,8 @@ def enter(context: Mapping[str, Any], components: Components) -> None:
     folder = _unpacked(digest, Path(context["home"]) / _PLACE / digest.removeprefix("sha256:"), components)
     description = json.loads((folder / _DESCRIPTION).read_text())
     files = folder / _FILES
+    if description.get("git"):
+        files /= description["git"]["subfolder"]
     sys.path[:0] = [str(files / entry) for entry in description["path"]]
     os.chdir(files / description["folder"])
     if description["payloads"] and description["python"] != _python():
@@ -107,6 +117,9 @@ def _unpacked(digest: str, place: Path, components: Components) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         own = place.with_name(f"{place.name}.{os.getpid()}")
         components.from_stores(lambda store: _copy_tree(store.open_tree(digest), own))
+        commit = json.loads((own / _DESCRIPTION).read_text()).get("git")
+        if commit:
+            check_out(GitCode(**commit), own / _FILES)
         try:
             own.rename(place)
         except OSError:  # somebody else was quicker

@@ -22,6 +22,7 @@ from tiphys.server.bounds import Limits, RateLimit, Rates
 from tiphys.server.guard import Guard
 from tiphys.server.metrics import Metrics
 from tiphys.services.backend import LocalBackend
+from tiphys.services.kept_answers import KeptAnswers
 
 _VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -61,7 +62,7 @@ def make_app(
             Middleware(Guard, hosts=hosts),
             Middleware(Authentication, access=lambda: backend.access, demanded=authenticates, rates=rates),
             *([] if rates is None else [Middleware(RateLimit, rates=rates)]),
-            Middleware(Repeats),
+            Middleware(Repeats, answers=KeptAnswers(backend.store)),
         ],
         exception_handlers={
             TiphysError: answer_error,

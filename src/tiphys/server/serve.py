@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Collection
 from types import FrameType
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -85,6 +86,29 @@ class DrainingServer(uvicorn.Server):
 def is_reached_by_others(listener: socket.socket) -> bool:
     """Whether others than this machine can reach an address that is listened on."""
     return not ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def address_of(listener: socket.socket, certificate: Certificate | None, db_url: str) -> str:
+    """Where others on the same database reach what listens; of all addresses, the one towards the database is told."""
+    host, port = listener.getsockname()[:2]
+    if ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
+        host = _own_address(urlsplit(db_url).hostname or "localhost")
+    return f"{'https' if certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def shown_by(certificate: Certificate | None) -> str:
+    """What a server with such a certificate shows; empty for none."""
+    return certificate.chain.read_text() if certificate else ""
+
+
+def _own_address(towards: str) -> str:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(towards, 1, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)  # nothing is sent
+            return str(probe.getsockname()[0])
+    except OSError:
+        return socket.gethostname()
 
 
 def serve(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tiphys._util.times import utc_now
 from tiphys.errors import MissingExtraError, StoreError
 from tiphys.plugins.loading import load
 from tiphys.ports.access import Access
@@ -15,7 +17,8 @@ from tiphys.ports.engine_host import EngineHost, HostFigures
 from tiphys.ports.events import Events
 from tiphys.ports.store import Store
 from tiphys.ports.workflows import Objects
-from tiphys.records.base import DEFAULT_WORKSPACE, Query, R
+from tiphys.records.base import DEFAULT_WORKSPACE, Query, R, Where
+from tiphys.records.servers import ServerAddress
 from tiphys.services.artifacts import ArtifactService
 from tiphys.services.client_tasks import ClientTasks
 from tiphys.services.counts import Counts
@@ -25,6 +28,8 @@ from tiphys.services.runs import RunService
 from tiphys.services.stacks import StackService
 from tiphys.services.workspace_store import WorkspaceStore
 
+#: How long the address of a server that died is kept, which may yet get its lease.
+_FORGOTTEN = timedelta(hours=1)
 #: Workspaces that are kept at hand.
 _WORKSPACES = 256
 
@@ -132,6 +137,24 @@ class LocalBackend(Backend):
     def serve(self) -> None:
         """Carry out what nobody carries out, from now on."""
         self._connected().serve()
+
+    def announce(self, url: str, certificate: str) -> None:
+        """Tell other servers on the same database where this one is reached, while it works."""
+        if not self.store.shared:
+            return
+        host, now = self._connected(), utc_now()
+        with self.store.transaction() as transaction:
+            living = {lease.owner for lease in transaction.leases()}
+            old = transaction.find(Query(ServerAddress, (Where("created_at", now - _FORGOTTEN, "lt"),)))
+            transaction.delete(ServerAddress, [host.owner, *(one.id for one in old if one.id not in living)])
+            transaction.add(ServerAddress(id=host.owner, url=url, certificate=certificate, created_at=now))
+
+    def other_servers(self) -> list[ServerAddress]:
+        """Where the others on the same database are reached that work."""
+        if not self.store.shared:
+            return []
+        host = self._connected()
+        return [one for one in self.find(Query.of(ServerAddress)) if one.id != host.owner and host.is_alive(one.id)]
 
     def figures(self) -> HostFigures:
         """What the engine's host does and did."""

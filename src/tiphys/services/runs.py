@@ -11,14 +11,16 @@ from pathlib import Path
 from tiphys._util.ids import new_id
 from tiphys._util.times import utc_now
 from tiphys.engine.model import Node, WorkflowState
-from tiphys.errors import ConflictError, NotFoundError, StoreError, UsageError
+from tiphys.errors import ConflictError, HeldElsewhereError, NotFoundError, UsageError
 from tiphys.ports.backend import Observer, RunRequest, Runs
 from tiphys.ports.engine_host import EngineHost, Watcher
 from tiphys.ports.store import Reader, Store, Transaction
 from tiphys.records.artifacts import ArtifactUse
 from tiphys.records.base import DEFAULT_WORKSPACE, EntityType, Query, Where
 from tiphys.records.models import ModelLink
+from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.runs import ExecutionStatus, Run, StepRun
+from tiphys.records.servers import ServerAddress
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowRemoval, WorkflowRow, WorkflowSummary
 from tiphys.services.artifacts import as_artifact_store
@@ -28,6 +30,7 @@ from tiphys.services.run_status import status_of
 from tiphys.services.stacks import StackService
 from tiphys.services.step_logs import StepLogs
 from tiphys.services.submission import Submission, orchestrator_for
+from tiphys.services.workspace_store import of_all_workspaces
 
 _log = logging.getLogger(__name__)
 #: Seconds between looks for new lines of a log.
@@ -99,11 +102,21 @@ class RunService(Runs):
                 workspace=self._workspace,
                 now=now,
             )
-            run = submission.create(host.owner)
+            run, row = submission.create(lambda row: self._admit(transaction, row, request))
             if request.by_client:  # before anybody can see that nobody attends to it yet
                 self._clients.reserve(run.workflow_uid)
-        host.start(run.workflow_uid)
+        if row.owner:
+            host.start(row.id)
+        else:
+            host.await_turn(row.id)
         return run
+
+    def _admit(self, transaction: Transaction, row: WorkflowRow, request: RunRequest) -> WorkflowRow:
+        """With its owner, or in the queue: who waits for its end beside its steps does not wait for its turn."""
+        host = self._host()
+        if request.code is None:
+            return replace(row, owner=host.owner)
+        return host.admit(of_all_workspaces(transaction), row, request.pipeline_name, detached=False)
 
     def wait(self, run_id: str, observer: Observer | None = None) -> Run:
         """Wait for the end of a run."""
@@ -129,14 +142,35 @@ class RunService(Runs):
         """Have the engine go on with a run, and a watcher told of what changes.
 
         Raises:
-            StoreError: another server has it.
+            HeldElsewhereError: another server has it.
         """
         host = self._host()
-        if not host.resume(run.workflow_uid) and self.with_workflow(run.id)[1].owner not in ("", host.owner):
-            raise StoreError(
-                f"Another server carries out the run {run.name}.", hint="Ask that one, or wait for its end."
-            )
+        if not host.resume(run.workflow_uid):
+            row = self.with_workflow(run.id)[1]
+            self.expect_here(run, row)
+            if row.owner not in ("", host.owner):  # it died just now
+                raise HeldElsewhereError(f"Another server carried out the run {run.name}.")
         host.watch(run.workflow_uid, watcher)
+
+    def expect_here(self, run: Run, row: WorkflowSummary) -> None:
+        """See that no other server carries a workflow out, which then has to be asked about its client.
+
+        Raises:
+            HeldElsewhereError: one does.
+        """
+        host = self._host()
+        if row.owner == host.owner:
+            return
+        # What this one knows of a client is of before: whoever comes has the engine go on with the run.
+        self._clients.leave(row.id)
+        if not row.owner or not host.is_alive(row.owner):
+            return
+        with self._store.reader() as reader:
+            address = reader.get(ServerAddress, row.owner)
+        message = f"Another server carries out the run {run.name}."
+        if address is None:
+            raise HeldElsewhereError(message)
+        raise HeldElsewhereError(message, url=address.url, certificate=address.certificate)
 
     def steps(self, run_id: str) -> list[StepRun]:
         """All step runs, attempts included, in the order they were started."""
@@ -153,9 +187,9 @@ class RunService(Runs):
         run = self.get(name_or_id)
         if run.status.is_finished:
             raise ConflictError(f"The run {run.name} has ended already ({run.status.value}).")
-        interrupted = self.is_interrupted(run)
+        unattended = self.is_interrupted(run) or self._is_queued(run.workflow_uid)
         self._host().shut_down(run.workflow_uid, "Drain" if graceful else "Terminate")
-        if interrupted:
+        if unattended:
             # It is ours now, and nobody else's: this process must not end before it has.
             self._host().wait(run.workflow_uid)
         return self.get(run.id)
@@ -178,9 +212,20 @@ class RunService(Runs):
         return row is not None and row.finished_at is None and not self._is_attended(row)
 
     def _is_attended(self, row: WorkflowRow) -> bool:
-        """Whether somebody works on a workflow: its engine, and where that is not who carries its steps out, both."""
-        alive = self._host().is_alive(row.owner)
+        """Whether somebody works on a workflow: its engine, and where that is not who carries its steps out, both.
+
+        One that waits in the queue is looked after, too.
+        """
+        host = self._host()
+        alive = host.is_alive(row.owner) or self._is_queued(row.id)
+        if alive and is_by_client(row.runner) and row.owner != host.owner:
+            return True  # as far as can be seen from here
         return alive and (not is_by_client(row.runner) or self._clients.is_attended(row.id))
+
+    def _is_queued(self, uid: str) -> bool:
+        """Whether a workflow waits for its turn."""
+        with self._store.reader() as reader:
+            return bool(reader.count(Query.of(QueuedWorkflow, workflow_uid=uid, admitted=False)))
 
     def _take_up(self, run: Run) -> bool:
         """Have this process's engine go on with a run; False if somebody works on it."""
@@ -188,6 +233,7 @@ class RunService(Runs):
         with self._store.reader() as reader:
             row = reader.get(WorkflowSummary, run.workflow_uid)
         if row is not None and row.finished_at is None and is_by_client(row.runner):
+            self.expect_here(run, row)
             return self._clients.reserve(row.id)
         return taken
 
@@ -286,13 +332,32 @@ class RunService(Runs):
             )
             rows = reader.get_many(WorkflowRow, [run.workflow_uid for run in runs]) if runs else {}
         wants_name = request.run_name if request.run_name and "{" not in request.run_name else None
-        for run in runs:
-            row = rows.get(run.workflow_uid)
-            if wants_name not in (None, run.name) or row is None or row.shutdown or row.finished_at is not None:
-                continue
-            if is_by_client(row.runner) == request.by_client and not self._is_attended(row):
-                return run
-        return None
+        candidates = [
+            (run, row)
+            for run in runs
+            if (row := rows.get(run.workflow_uid)) is not None
+            and wants_name in (None, run.name)
+            and not row.shutdown
+            and row.finished_at is None
+            and is_by_client(row.runner) == request.by_client
+        ]
+        found = next((run for run, row in candidates if not self._is_attended(row)), None)
+        if found is None and request.by_client:
+            for run, row in candidates:
+                self.prefer_elsewhere(run, row)
+        return found
+
+    def prefer_elsewhere(self, run: Run, row: WorkflowSummary) -> None:
+        """See that no other server that can be asked knows more of a run.
+
+        Raises:
+            HeldElsewhereError: one carries it out, and said where it is.
+        """
+        try:
+            self.expect_here(run, row)
+        except HeldElsewhereError as error:
+            if error.url:
+                raise
 
 
 #: Unfinished runs that go on by themselves; paused ones wait for someone.

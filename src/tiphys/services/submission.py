@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -123,8 +123,12 @@ class Submission:
         self._now = now
         self._versions: dict[str, ModelVersion] = {}
 
-    def create(self, owner: str) -> Run:
-        """Write the run and its workflow, to be carried out by `owner`."""
+    def create(self, admit: Callable[[WorkflowRow], WorkflowRow]) -> tuple[Run, WorkflowRow]:
+        """Write the run and its workflow.
+
+        Args:
+            admit: Says who is to carry the workflow out; returns it as it is to be stored.
+        """
         request, transaction, now = self._request, self._transaction, self._now
         uid = new_id()
         name = self._name()
@@ -145,19 +149,23 @@ class Submission:
             model_version_id=None if model is None else model.id,
             created_at=now,
         )
-        row = WorkflowRow(
-            id=uid,
-            name=(workflow.metadata.name if workflow.metadata else None) or uid,
-            workspace=self._workspace,
-            manifest=workflow.to_json_text(),
-            runner=self._runner(),
-            owner=owner,
-            created_at=now,
+        metadata, spec = workflow.metadata, workflow.spec
+        row = admit(
+            WorkflowRow(
+                id=uid,
+                name=(metadata.name if metadata else None) or uid,
+                workspace=self._workspace,
+                labels=(metadata.labels if metadata else None) or {},
+                priority=(spec.priority if spec else None) or 0,
+                manifest=workflow.to_json_text(),
+                runner=self._runner(),
+                created_at=now,
+            )
         )
         versions = {one.id for one in (*models.values(), *((model,) if model else ()))}
         transaction.add(run, row, *(model_link(one, EntityType.RUN, run.id, now) for one in sorted(versions)))
         put_tags(transaction, self._workspace, request.tags, EntityType.RUN, run.id, now=now)
-        return run
+        return run, row
 
     def _runner(self) -> str:
         how = self._request.runner or self._settings.get("runner") or "inline"

@@ -86,72 +86,73 @@ class WorkspaceTransaction(WorkspaceReader, Transaction):
 
     def __init__(self, inner: Transaction, workspace: str) -> None:
         super().__init__(inner, workspace)
-        self._all = inner
+        #: What sees everything.
+        self.whole = inner
 
     def add(self, *records: Record) -> None:
         """Insert records."""
         fresh = {record.id for record in records}
         for record in records:
             self._check(record, fresh)
-        self._all.add(*records)
+        self.whole.add(*records)
 
     def update(self, kind: type[Record], id: str, **changes: Any) -> None:
         """Set fields of one record."""
         if self.get(kind, id) is None:
             raise _unknown(kind, id)
-        self._all.update(kind, id, **changes)
+        self.whole.update(kind, id, **changes)
 
     def update_found(self, query: Query[Any], **changes: Any) -> int:
         """Set fields of the records that obey the query's conditions."""
-        return self._all.update_found(self._inside(query), **changes)
+        return self.whole.update_found(self._inside(query), **changes)
 
     def delete(self, kind: type[Record], ids: Iterable[str]) -> int:
         """Remove records by id; returns how many there were."""
-        return self._all.delete(kind, list(self.get_many(kind, ids)))
+        return self.whole.delete(kind, list(self.get_many(kind, ids)))
 
     def delete_found(self, query: Query[Any]) -> int:
         """Remove the records that obey the query's conditions."""
-        return self._all.delete_found(self._inside(query))
+        return self.whole.delete_found(self._inside(query))
 
     def ensure(self, record: R, *unique: str) -> R:
         """The record that has the same values in the fields `unique`."""
         self._check(record)
-        return self._all.ensure(record, *unique)
+        return self.whole.ensure(record, *unique)
 
     def put(self, record: Record, *unique: str) -> None:
         """Insert, or replace everything but the id."""
         self._check(record)
-        self._all.put(record, *unique)
+        self.whole.put(record, *unique)
 
     def next_number(self, kind: type[Record], id: str, count: int = 1) -> int:
         """Raise `last_number` of a record."""
         if self.get(kind, id) is None:
             raise _unknown(kind, id)
-        return self._all.next_number(kind, id, count)
+        return self.whole.next_number(kind, id, count)
 
     def save(self, batch: WorkflowBatch) -> None:
         """Write what the engine changed."""
-        self._all.save(batch)
+        self.whole.save(batch)
 
     def claim(self, uid: str, owner: str, *, expected: str) -> bool:
         """Take over a workflow."""
-        return self._all.claim(uid, owner, expected=expected)
+        return self.whole.claim(uid, owner, expected=expected)
 
     def hold(self, uids: Iterable[str], owner: str) -> set[str]:
         """Those of some workflows that an owner has."""
-        return self._all.hold(uids, owner)
+        return self.whole.hold(uids, owner)
 
     def renew(self, owner: str, *, place: str, serving: bool, seconds: float) -> None:
         """Let an owner's lease hold."""
-        self._all.renew(owner, place=place, serving=serving, seconds=seconds)
+        self.whole.renew(owner, place=place, serving=serving, seconds=seconds)
 
     def end_leases(self, owners: Iterable[str]) -> None:
         """Remove leases."""
-        self._all.end_leases(owners)
+        self.whole.end_leases(owners)
 
     def serialize(self, name: str) -> None:
         """Wait for other transactions that do the same thing."""
-        self._all.serialize(name)
+        self.whole.serialize(name)
 
     def _check(self, record: Record, fresh: Iterable[str] = ()) -> None:
         """Refuse a record of another workspace, or one that refers to what is not of this one."""
@@ -205,6 +206,11 @@ class WorkspaceStore(Store):
 
     def close(self) -> None:
         """Nothing: the store of everything goes on."""
+
+
+def of_all_workspaces(transaction: Transaction) -> Transaction:
+    """A unit of work as it sees everything: for the queue, in which all workspaces wait for each other."""
+    return transaction.whole if isinstance(transaction, WorkspaceTransaction) else transaction
 
 
 def _unknown(kind: type[Record], id: str) -> NotFoundError:

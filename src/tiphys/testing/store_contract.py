@@ -32,6 +32,7 @@ from tiphys.records.models import ModelLink, ModelStage, ModelVersion, Registere
 from tiphys.records.objects import StoredObject
 from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.runs import ExecutionStatus, Metadata, Pipeline, Run, StepRun
+from tiphys.records.servers import KeptAnswer, ServerAddress
 from tiphys.records.stacks import Component, ComponentType, Service, StackRecord
 from tiphys.records.synchronization import LockClaim, LockLimit, Memo
 from tiphys.records.tags import TagLink, TagRecord
@@ -72,6 +73,8 @@ KINDS: tuple[type[Record], ...] = (
     RoleBinding,
     ApiKey,
     SigningKey,
+    ServerAddress,
+    KeptAnswer,
 )
 
 #: Kind and the fields that no two of its records share.

@@ -548,6 +548,20 @@ def test_cache_dependencies(tmp_path: Path) -> None:
 # Equal and different -------------------------------------------------------------------------------------------------
 
 
+def test_labels_and_priority_in_the_queue() -> None:
+    found = compiled(lambda: one(), settings={"queue": {"priority": 3, "labels": {"gpu": "big"}}}).workflow.to_json()
+    assert found["metadata"]["labels"] == {"gpu": "big"}
+    assert found["spec"]["priority"] == 3
+
+
+@pytest.mark.parametrize(
+    "queue", [{"prio": 1}, {"priority": "high"}, {"priority": True}, {"labels": ["a"]}, {"labels": {"a": 1}}, 3]
+)
+def test_what_is_no_place_in_the_queue(queue: Any) -> None:
+    with pytest.raises(DefinitionError, match="queue"):
+        compiled(lambda: one(), settings={"queue": queue})
+
+
 def test_the_digest_tells_definitions_apart() -> None:
     def make(value: int = 1, **options: Any) -> str:
         return pipeline(name="p", **options)(lambda: inc(value)).compile().spec_digest

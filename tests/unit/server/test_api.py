@@ -11,6 +11,7 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
+from tiphys._util.times import utc_now
 from tiphys._version import __version__
 from tiphys.db.store import open_store
 from tiphys.errors import ConflictError, NotFoundError
@@ -19,7 +20,9 @@ from tiphys.ports.wire import API, OF_WORKSPACE, REQUEST_HEADER, SHARED, VERSION
 from tiphys.records.access import Role
 from tiphys.records.base import Query
 from tiphys.records.models import ModelVersion
+from tiphys.records.servers import ServerAddress
 from tiphys.records.stacks import ComponentType
+from tiphys.records.workflows import WorkflowRow
 from tiphys.server.api.app import ROUTERS
 from tiphys.server.api.records import RESOURCES
 from tiphys.server.api.versions import refusal_of
@@ -184,3 +187,21 @@ def test_names_may_hold_what_addresses_hold(client: TestClient, backend: LocalBa
     assert (refused.status_code, refused.json()["code"]) == (ConflictError.http_status, ConflictError.code)
     assert re.search("a/b", refused.json()["message"])
     assert client.get(f"{HERE}/runs/nothing/steps").status_code == NotFoundError.http_status
+
+
+@pytest.mark.parametrize("headers", [{}, {"Tiphys-Handed-On": "1"}])
+def test_a_run_of_a_server_that_cannot_be_asked(
+    client: TestClient, backend: LocalBackend, headers: dict[str, str]
+) -> None:
+    run = backend.runs.submit(a_request(by_client=True))
+    host = backend._connected()
+    assert isinstance(host, IdleHost)
+    host.alive.add("there:1:1")
+    with backend.store.transaction() as transaction:
+        transaction.update(WorkflowRow, run.workflow_uid, owner="there:1:1")
+        # Nobody listens there.
+        transaction.add(ServerAddress(id="there:1:1", url="http://127.0.0.1:1", created_at=utc_now()))
+    told = {"session": "a-session"}
+    answer = client.post(f"{HERE}/runs/{run.id}/work", json=told, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (503, "store")
+    assert "Another server" in answer.json()["message"]

@@ -52,6 +52,16 @@ class GitDriver(ArtifactDriver):
                 raise self.error(artifact, field, f"('{value}') begins with '-', so git would take it for an option")
 
 
+def check_out(repository: str, commit: str, into: Path) -> None:
+    """A working copy of a commit, with what this machine's git has of credentials, in a folder that is not there yet.
+
+    Raises:
+        ArtifactError: it cannot be had.
+    """
+    with git_for(repository) as command:
+        _clone(command, GitArtifact(repo=repository, revision=commit), into)
+
+
 def _clone(command: Git, git: GitArtifact, into: Path) -> None:
     """Clone, fetch what else is asked for, check a revision out, bring the submodules: in Argo's order."""
     depth = [f"--depth={git.depth}"] if git.depth else []

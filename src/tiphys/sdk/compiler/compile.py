@@ -224,11 +224,13 @@ class _Compiler:
         timeout = self.options.get("timeout")
         fail_fast = mode is not ExecutionMode.CONTINUE_ON_FAILURE
         dag = DAGTemplate.model_validate({"failFast": fail_fast, "tasks": tasks})
+        labels, priority = self._place_in_the_queue()
         workflow = Workflow(
-            metadata=ObjectMeta(generate_name=f"{self.entry}-", annotations=annotations),
+            metadata=ObjectMeta(generate_name=f"{self.entry}-", labels=labels, annotations=annotations),
             spec=WorkflowSpec(
                 entrypoint=self.entry,
                 parallelism=self.options.get("parallelism"),
+                priority=priority,
                 active_deadline_seconds=None if timeout is None else math.ceil(timeout),
                 templates=[Template(name=self.entry, dag=dag), *self.templates],
             ),
@@ -261,6 +263,19 @@ class _Compiler:
             model=None if model is None else model_request(model),
             step_models=self._step_models(),
         )
+
+    def _place_in_the_queue(self) -> tuple[dict[str, str] | None, int | None]:
+        """Labels and priority of the run, as `settings={"queue": …}` says."""
+        where = f"settings['queue'] of pipeline '{self.pipeline.name}'"
+        given = self.options.get("settings", {}).get("queue", {})
+        if not isinstance(given, Mapping) or not set(given) <= {"labels", "priority"}:
+            raise DefinitionError(f"{where} is {given!r}.", hint='Give {"priority": 10, "labels": {"gpu": "big"}}.')
+        labels, priority = given.get("labels"), given.get("priority")
+        if priority is not None and type(priority) is not int:
+            raise DefinitionError(f"{where} has the priority {priority!r}.", hint="Give a whole number.")
+        if labels is not None and not _is_text_to_text(labels):
+            raise DefinitionError(f"{where} has the labels {labels!r}.", hint="Give texts by their names.")
+        return None if not labels else dict(labels), priority
 
     def _spec_digest(self, workflow: Workflow, parameters: Mapping[str, Any], options: Mapping[str, Any]) -> str:
         model = options.get("model")
@@ -483,6 +498,10 @@ def model_request(model: Any) -> ModelRequest:
     """What a Model in code asks the backend for."""
     request: ModelRequest = model.to_request()
     return request
+
+
+def _is_text_to_text(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(one, str) for pair in value.items() for one in pair)
 
 
 def _is_json(value: Any) -> bool:

@@ -120,6 +120,7 @@ def request_of(compiled: CompiledPipeline, *, listed: bool = True) -> RunRequest
         runner=options.get("runner"),
         resume=options.get("resume", True),
         remote=options.get("remote", False),
+        code_by_git=options.get("code") == "git",
         listed=listed,
     )
 

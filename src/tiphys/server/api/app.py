@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from tiphys._version import __version__
-from tiphys.errors import TiphysError
+from tiphys.errors import HeldElsewhereError, TiphysError
 from tiphys.server.api import (
     about,
     artifact_data,
@@ -32,6 +32,7 @@ from tiphys.server.api.answers import (
     answer_invalid,
     answer_system_error,
 )
+from tiphys.server.api.elsewhere import answer_from_elsewhere
 from tiphys.server.api.versions import Versions
 from tiphys.services.backend import LocalBackend
 
@@ -75,6 +76,7 @@ def make_api(
         redoc_url=None,
         middleware=[Middleware(Versions)],
         exception_handlers={
+            HeldElsewhereError: answer_from_elsewhere,
             TiphysError: answer_error,
             RequestValidationError: answer_invalid,
             OSError: answer_system_error,

@@ -1,42 +1,45 @@
 """Writes that are made twice: a client that lost the answer asks again, and is given the first one's.
 
-A client names each write (`Tiphys-Request`). The last answers are kept in memory, so a restart forgets them: a write
-that was done just before it, and whose answer was lost, is done again. Most writes bear that; creating a version gives
-another number.
+A client names each write (`Tiphys-Request`). Answers of writes that succeeded are kept in the database before they are
+sent, so that a server that was restarted, or another replica, has them. A server that is killed between the write and
+the keeping of its answer does it again when it is asked again: the two are not one transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Sequence
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tiphys.errors import StoreError
 from tiphys.ports.wire import REQUEST_HEADER
+from tiphys.server.api.answers import answer, problem
+from tiphys.services.kept_answers import Answer, KeptAnswers
 
+_log = logging.getLogger("tiphys.server")
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
-#: Answers that are kept, and the bytes of the longest of them and of all.
-_KEPT, _LONGEST, _ALL = 4096, 262_144, 16_777_216
-
-
-@dataclass(slots=True)
-class _Answer:
-    """What was answered, message by message, once `ready`; empty if it is not kept."""
-
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
-    messages: list[Message] = field(default_factory=list)
-    size: int = 0
+#: Bytes of the longest answer that is kept.
+_LONGEST = 262_144
 
 
 class Repeats:
-    """Gives a write that was made before the answer of then."""
+    """Gives a write that was made before the answer of then.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: What answers.
+        answers: Those of before.
+    """
+
+    def __init__(self, app: ASGIApp, answers: KeptAnswers) -> None:
         self._app = app
-        self._answers: OrderedDict[tuple[str, ...], _Answer] = OrderedDict()
-        self._size = 0
+        self._answers = answers
+        #: Writes that are being answered → set when they are.
+        self._pending: dict[Sequence[str], asyncio.Event] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -47,43 +50,63 @@ class Repeats:
             return
         # Whoever learns a name must not learn the answer.
         key = (name, headers.get("authorization", ""), scope["method"], scope["path"])
-        while (known := self._answers.get(key)) is not None:
-            await known.ready.wait()
-            if known.messages:
-                for message in known.messages:
-                    await send(message)
-                return
-        await self._first(key, scope, receive, send)
-
-    async def _first(self, key: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
-        made = self._answers[key] = _Answer()
-        messages: list[Message] = []
-        keep, size = True, 0
-
-        async def note(message: Message) -> None:
-            nonlocal keep, size
-            size += len(message.get("body", b""))
-            # What went wrong here may go right the next time.
-            if size > _LONGEST or message.get("status", 200) >= 500:
-                keep = False
-                messages.clear()
-            if keep:
-                messages.append(message)
-            await send(message)
-
+        while (pending := self._pending.get(key)) is not None:
+            await pending.wait()
+        self._pending[key] = ready = asyncio.Event()
         try:
-            await self._app(scope, receive, note)
-            if keep:
-                made.messages, made.size = messages, size
-                self._size += size
+            await self._answer(key, scope, receive, send)
         finally:
-            if not made.messages:
-                self._answers.pop(key, None)
-            made.ready.set()
-            self._forget()
+            del self._pending[key]
+            ready.set()
 
-    def _forget(self) -> None:
-        """Let the oldest answers go; those that are still being made count for nothing."""
-        while len(self._answers) > _KEPT or self._size > _ALL:
-            _, oldest = self._answers.popitem(last=False)
-            self._size -= oldest.size
+    async def _answer(self, key: Sequence[str], scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            known = await run_in_threadpool(self._answers.find, key)
+        except StoreError as error:  # whether it was done is not known
+            await answer(problem(error), status=error.http_status)(scope, receive, send)
+            return
+        if known is not None:
+            again = Response(known.body, known.status, media_type=known.media_type or None)
+            await again(scope, receive, send)
+            return
+        await self._app(scope, receive, _Noted(key, self._answers, send))
+
+
+class _Noted:
+    """Sends an answer once it is kept; one that is not to be kept, or is long, at once."""
+
+    def __init__(self, key: Sequence[str], answers: KeptAnswers, send: Send) -> None:
+        self._key = key
+        self._answers = answers
+        self._send = send
+        #: What was not sent yet.
+        self._held: list[Message] = []
+        self._size = 0
+        self._keeps = True
+
+    async def __call__(self, message: Message) -> None:
+        self._held.append(message)
+        self._size += len(message.get("body", b""))
+        # What went wrong may go right the next time, and changed nothing.
+        if not 200 <= message.get("status", 200) < 300 or self._size > _LONGEST:
+            self._keeps = False
+        ends = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if self._keeps and not ends:
+            return
+        if self._keeps:
+            await self._keep()
+        held, self._held = self._held, []
+        for each in held:
+            await self._send(each)
+
+    async def _keep(self) -> None:
+        start = self._held[0]
+        body = b"".join(message.get("body", b"") for message in self._held[1:])
+        media_type = Headers(raw=start["headers"]).get("content-type", "")
+        try:
+            made = Answer(start["status"], media_type, body.decode())
+            await run_in_threadpool(self._answers.keep, self._key, made)
+        except UnicodeDecodeError:
+            return  # no answer of ours to a write is other than text
+        except StoreError as error:
+            _log.warning("the answer to a write is not kept: %s", error.message)

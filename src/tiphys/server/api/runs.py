@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Body, Depends
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,9 +16,12 @@ from tiphys.errors import TiphysError
 from tiphys.ports.wire import plain
 from tiphys.records.runs import Run, StepRun
 from tiphys.server.api.answers import answer, nothing, problem
+from tiphys.server.api.elsewhere import is_handed_on
 from tiphys.server.api.here import Here, of_workspace
 from tiphys.server.auth.permissions import Action, needs
 from tiphys.server.streams import stream
+from tiphys.services.backend import LocalBackend, WorkspaceBackend
+from tiphys.services.client_tasks import is_by_client
 
 router = of_workspace("runs")
 #: A step's name, and what it wrote.
@@ -53,7 +57,12 @@ def nodes_of_run(backend: Here, run: str) -> Response:
 @router.get("/runs/{run:path}/interruption", response_model=Interruption, dependencies=_READ)
 def interruption_of_run(backend: Here, run: str) -> Response:
     """Whether an unfinished run has nobody who works on it."""
-    return answer(Interruption(backend.runs.is_interrupted(backend.runs.get(run))))
+    found = backend.runs.get(run)
+    if not found.status.is_finished:
+        found, row = backend.runs.with_workflow(found.id)
+        if is_by_client(row.runner):
+            backend.runs.expect_here(found, row)
+    return answer(Interruption(backend.runs.is_interrupted(found)))
 
 
 @router.post("/runs/{run:path}/stop", response_model=Run, dependencies=_WRITE)
@@ -86,6 +95,8 @@ async def logs_of_run(
 
     The last one is `{"result": {"end": true}}`; without it the server or the connection has ended before.
     """
+    if not is_handed_on(request):
+        await run_in_threadpool(_go_where_logs_are, backend, run)
     return await stream(
         request,
         lambda: _with_end(backend.runs.log_batches(run, step=step, follow=follow)),
@@ -93,6 +104,13 @@ async def logs_of_run(
         fail=_failure,
         tells_its_end=True,
     )
+
+
+def _go_where_logs_are(backend: LocalBackend | WorkspaceBackend, name: str) -> None:
+    """What steps that run have logged is on the machine of the server that carries the run out."""
+    run = backend.runs.get(name)
+    if not run.status.is_finished:
+        backend.runs.prefer_elsewhere(*backend.runs.with_workflow(run.id))
 
 
 def _with_end(looks: Iterator[list[_Line]]) -> Iterator[list[_Line | None]]:

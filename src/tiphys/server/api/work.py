@@ -13,9 +13,10 @@ from typing import Annotated, Any
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import Response
 
-from tiphys.errors import ConflictError, TiphysError, UsageError
+from tiphys.errors import ConflictError, HeldElsewhereError, TiphysError, UsageError
 from tiphys.ports.backend import RunRequest
 from tiphys.ports.runner import Task
 from tiphys.records.runs import ExecutionStatus, Run
@@ -25,6 +26,7 @@ from tiphys.sdk.logs import path_of
 from tiphys.sdk.wire import finished_from_text, node_to_json, task_to_json
 from tiphys.server.api.answers import answer, nothing
 from tiphys.server.api.artifact_data import commit
+from tiphys.server.api.elsewhere import is_handed_on, tell_others
 from tiphys.server.api.here import Here, of_workspace
 from tiphys.server.auth.permissions import Action, needs
 from tiphys.services.artifacts import as_artifact_store
@@ -78,15 +80,21 @@ class WorkRequest(BaseModel):
 
 
 @router.post("/runs", response_model=Run, dependencies=_WRITE)
-def submit(backend: Here, asked: RunRequest) -> Response:
+def submit(request: Request, backend: Here, asked: RunRequest) -> Response:
     """Create a run of a compiled pipeline, or give the interrupted one of the same definition.
 
     Its steps wait for whoever asked, who carries them out by `work`; with `code`, the server carries them out. Asked
     again with the same id, it gives the same run.
     """
     by_client = asked.code is None
-    runner = asked.runner if by_client else "process"
-    return answer(backend.runs.submit(replace(asked, by_client=by_client, runner=runner)))
+    asked = replace(asked, by_client=by_client, runner=asked.runner if by_client else "process")
+    try:
+        return answer(backend.runs.submit(asked))
+    except HeldElsewhereError:
+        if not is_handed_on(request):
+            raise
+        # This one has none to be taken up, and a third one may.
+        return answer(backend.runs.submit(replace(asked, resume=False)))
 
 
 @router.post("/runs/{run_id}/work", dependencies=_WRITE)
@@ -131,6 +139,8 @@ def _prepare(backend: LocalBackend | WorkspaceBackend, run_id: str, told: WorkRe
     if not is_by_client(row.runner):
         raise ConflictError(f"The server carries out the steps of the run {run.name} itself.")
     clients = backend.clients
+    if not run.status.is_finished:
+        backend.runs.expect_here(run, row)
     if not run.status.is_finished and clients.sit_down(uid, told.session, observes=told.observe):
         try:
             backend.runs.attend(run, clients.watch)
@@ -215,7 +225,10 @@ class Sessions(BaseModel):
 
 
 @router.post("/sessions/dead", status_code=204, dependencies=_WRITE)
-def bury_sessions(backend: Here, gone: Sessions) -> Response:
+async def bury_sessions(request: Request, backend: Here, gone: Sessions) -> Response:
     """Tell that processes which carried out steps have died: others may take their runs up at once."""
     backend.clients.bury(gone.sessions)
+    if not is_handed_on(request):
+        whole: LocalBackend = request.app.state.backend
+        await tell_others(request, await run_in_threadpool(whole.other_servers))
     return nothing()

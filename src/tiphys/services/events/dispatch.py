@@ -15,7 +15,7 @@ from typing import Any
 from tiphys._util.times import from_epoch
 from tiphys.errors import StoreError, TiphysError
 from tiphys.ports.clock import Clock
-from tiphys.ports.store import Reader, Store, Transaction
+from tiphys.ports.store import Store, Transaction
 from tiphys.ports.workflows import Manifest, SubmitOptions
 from tiphys.records.base import Query, Where
 from tiphys.records.events import EventState, EventSummary, ReceivedEvent, SeenSignature
@@ -193,33 +193,26 @@ class Dispatcher:
                 _log.info("event %s: %s submitted the workflow %s", event.id, name, outcome["workflow"])
 
     def _put_back(self, event: ReceivedEvent, message: str) -> None:
-        """Have it taken again after a pause that grows; or if all was kept after all, go on with what it started."""
+        """Have it taken again after a pause that grows, unless all was kept after all.
+
+        Workflows that were kept then are this process's, which begins with what it finds that nobody did.
+        """
         pause = timedelta(seconds=2**event.attempts)
-        forgotten: list[WorkflowSummary] = []
         try:
             with self._store.transaction() as transaction:
                 changes = {"owner": "", "due_at": self._now() + pause, "message": message[:_LONGEST]}
-                if not transaction.update_found(self._mine(event), **changes):
-                    forgotten = self._not_started(transaction, event)
+                transaction.update_found(self._mine(event), **changes)
         except StoreError as error:
             _log.warning("event %s: looking again later what has become of it: %s", event.id, error.message)
             self._unsure.append((event, message))
             return
         _log.warning("event %s: %s", event.id, message)
-        self._workflows.start(forgotten)
 
     def _mine(self, event: ReceivedEvent) -> Query[ReceivedEvent]:
         """The event, as long as it is the one that this process took."""
         return Query.of(
             ReceivedEvent, id=event.id, state=EventState.QUEUED, owner=self._owner, attempts=event.attempts + 1
         )
-
-    def _not_started(self, reader: Reader, event: ReceivedEvent) -> list[WorkflowSummary]:
-        """Workflows of the event that were stored by this process, and that nobody was asked to start."""
-        kept = reader.get(EventSummary, event.id)
-        outcomes = kept.outcomes.values() if kept is not None else ()
-        rows = reader.get_many(WorkflowSummary, [one["uid"] for one in outcomes if "uid" in one])
-        return [row for row in rows.values() if row.owner == self._owner and row.started_at is None]
 
     def _now(self) -> datetime:
         return from_epoch(self._clock.now())
