@@ -32,6 +32,8 @@ from tiphys.ports.artifact_store import ArtifactStore
 FILE = "log.txt"
 #: A log that is smaller is stored without a staging folder; bytes.
 SMALL = 64 * 1024
+#: Where somebody stores logs in parts (`services.log_keeping`): their size, and what is longer is left to them; bytes.
+PART = 4 * 1024 * 1024
 #: A step that is older, or has this much to write, gets a live file; seconds and bytes.
 LIVE_AFTER, LIVE_SIZE = 0.5, 8 * 1024
 #: Pieces that wait for the writing thread's next look.
@@ -70,6 +72,7 @@ class Capture:
         eager: Whether lines are written to the live file at once, for processes that may be killed.
         poll: Called before lines are written out, to add what was written past the streams.
         show: Shows text of a stream, where the streams below do not.
+        in_parts: Whether somebody stores the live file in parts if it is long.
     """
 
     def __init__(
@@ -79,8 +82,10 @@ class Capture:
         eager: bool = False,
         poll: Callable[[Capture], None] | None = None,
         show: Callable[[str, str], None] | None = None,
+        in_parts: bool = False,
     ) -> None:
         self._path = path
+        self._in_parts = in_parts
         self._eager = eager
         self._poll = poll
         self.show = show
@@ -168,16 +173,16 @@ class Capture:
             self._write_out(live=True)
 
     def finish(self, store: ArtifactStore) -> str | None:
-        """Store the log; returns its digest, or None if nothing was written. The live file is removed then."""
+        """Store the log, and remove the live file; returns its digest.
+
+        None if nothing was written, or if it is long and somebody stores it in parts.
+        """
         self._complete()
         if self._path is None or self._file is None:
             return store.commit_bytes(FILE, b"".join(self._rendered)).digest if self._rendered else None
         self._write_out()
         self._close()
-        path = Path(self._path)
-        digest = store_file(path, store)
-        path.unlink(missing_ok=True)
-        return digest
+        return store_log(Path(self._path), store, in_parts=self._in_parts)
 
     def _complete(self) -> None:
         """No more is expected: incomplete lines are taken as they are, and nobody else writes them."""
@@ -366,6 +371,11 @@ def live_path(home: str | Path, run_id: str, step: str, attempt: int) -> Path:
     return Path(_live_name(home, run_id, step, attempt))
 
 
+def logs_of_run(home: str | Path, run_id: str) -> Path:
+    """Folder of a run's live logs."""
+    return Path(f"{home}/logs/{run_id}")
+
+
 def _live_name(home: str | Path, run_id: str, step: str, attempt: int) -> str:
     return f"{home}/logs/{run_id}/{step}.{attempt}.log"
 
@@ -380,7 +390,8 @@ def capture(context: Mapping[str, Any], *, attempt: int | None = None) -> Captur
         context: The task's context; `home`, `run_id` and `step_name` say where the live file goes.
         attempt: Zero-based attempt; by default that of the context.
     """
-    return Capture(_name_of(context, attempt), eager=_eager, poll=_poll, show=_show)
+    in_parts = bool(context.get("logs_in_parts"))
+    return Capture(_name_of(context, attempt), eager=_eager, poll=_poll, show=_show, in_parts=in_parts)
 
 
 def path_of(context: Mapping[str, Any], attempt: int | None = None) -> Path | None:
@@ -413,6 +424,15 @@ def store_file(path: Path, store: ArtifactStore) -> str:
     with store.staging() as folder:
         shutil.copyfile(path, folder / FILE)
         return store.commit(folder).digest
+
+
+def store_log(path: Path, store: ArtifactStore, *, in_parts: bool) -> str | None:
+    """Store a live log and remove it, unless it is long and stored in parts; returns its digest."""
+    if in_parts and path.stat().st_size >= PART:
+        return None
+    digest = store_file(path, store)
+    path.unlink(missing_ok=True)
+    return digest
 
 
 def append_lines(path: Path, source: str, text: str) -> None:
