@@ -21,6 +21,7 @@ from typing import BinaryIO
 from tiphys._util.ids import new_id
 from tiphys._util.times import utc_now
 from tiphys.errors import TiphysError
+from tiphys.plugins.loading import load
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.component import StackComponent
 from tiphys.ports.store import Store
@@ -30,7 +31,6 @@ from tiphys.records.runs import ExecutionStatus, Run, StepRun
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowSummary
 from tiphys.sdk.logs import FILE, PART, logs_of_run
-from tiphys.sdk.pods.log_times import SUFFIX, LogTimes, times_of
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.log_reading import origin_of
 from tiphys.services.stacks import StackService
@@ -39,6 +39,8 @@ from tiphys.services.workflows.pods import logs_folder
 
 _log = logging.getLogger(__name__)
 
+#: Ending of the files with the times of containers' logs (`sdk/pods/log_times.py`, which pipelines have no use for).
+_TIMES = "~times"
 #: Seconds between looks.
 LOOK = 2.0
 #: What is younger is not stored before it makes a part: seconds, and a share of the log's own age.
@@ -200,7 +202,7 @@ class LogKeeper:
             self._store_parts(owner, live, everything=True, last=is_over)
         if is_over and (live.timed or found.st_size >= PART):
             live.path.unlink(missing_ok=True)
-            Path(times_of(str(live.path))).unlink(missing_ok=True)
+            Path(f"{live.path}{_TIMES}").unlink(missing_ok=True)
         return is_over
 
     def _forget_doubles(self, owner: _Owner, steps: dict[str, StepRun]) -> None:
@@ -239,7 +241,7 @@ class LogKeeper:
             if folder.is_dir():
                 with os.scandir(folder) as entries:
                     names = [entry.name for entry in entries]
-                yield from ((folder / name, timed) for name in names if not name.endswith(SUFFIX))
+                yield from ((folder / name, timed) for name in names if not name.endswith(_TIMES))
 
     def _store_parts(self, owner: _Owner, live: _Live, *, everything: bool, last: bool = False) -> None:
         """Store what of a log is not stored, up to the end of a line.
@@ -277,7 +279,10 @@ class LogKeeper:
 
     def _store_part(self, owner: _Owner, live: _Live, component: StackComponent, data: bytes) -> None:
         tree = _commit(as_artifact_store(component), data)
-        times = {} if live.timed else LogTimes(str(live.path)).between(live.stored, live.stored + len(data))
+        times = {}
+        if not live.timed:
+            known = load("tiphys.sdk.pods.log_times:LogTimes")(str(live.path))
+            times = known.between(live.stored, live.stored + len(data))
         part = LogPart(
             id=new_id(),
             workspace=owner.row.workspace,

@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tiphys._util.times import to_epoch
+from tiphys.plugins.loading import load
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.records.logs import LogPart
 from tiphys.sdk.logs import FILE
-from tiphys.sdk.pods.log_times import LogTimes
 
 #: Bytes of a log that are looked at together for where its last lines begin.
 _BLOCK = 64 * 1024
+#: What pipelines have no use for.
+_TIMES = "tiphys.sdk.pods.log_times:LogTimes"
 #: Bytes of the time that a step's log begins with.
 _STAMP = 27
 
@@ -126,7 +128,7 @@ class LogCursor:
         origin = origin_of(file, timed=place.timed)
         if place.timed:
             return _Piece(origin, 0, lambda _: file, whole=whole)
-        changed, times = os.fstat(file.fileno()).st_mtime, LogTimes(str(path))
+        changed, times = os.fstat(file.fileno()).st_mtime, load(_TIMES)(str(path))
         return _Piece(origin, 0, lambda _: file, lambda end: times.at(end) or changed, whole=whole)
 
     def _open_part(self, part: LogPart, opened: ExitStack) -> BinaryIO:
