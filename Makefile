@@ -57,6 +57,7 @@ conformance: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.argo
+	$(BIN)/python -m tests.bench.logs
 	$(BIN)/python -m tests.bench.server
 
 format: $(VENV)/.test

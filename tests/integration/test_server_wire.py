@@ -95,7 +95,9 @@ def test_values_of_wrong_types_are_the_clients_mistakes(client: httpx2.Client, w
     assert [one for one in answers if one[0] not in (200, 400, 404)] == []
 
 
-@pytest.mark.parametrize("path", ["event-sources/a/b", "sensors/a/b", "stream/events/a", "events/a/b"])
+@pytest.mark.parametrize(
+    "path", ["event-sources/a/b", "sensors/a/b", "stream/sensors/a", "stream/event-sources/a", "events/a/b"]
+)
 def test_what_is_not_there_says_so(client: httpx2.Client, path: str) -> None:
     answer = client.get(f"{API}/{path}")
     assert (answer.status_code, answer.json()["code"]) == (501, 12)
@@ -184,6 +186,38 @@ def test_events_tell_what_happens_to_workflows(client: httpx2.Client) -> None:
                 deleted = client.delete(f"{API}/workflows/events/{name}").json() == {}
     assert seen[0][0] == "ADDED"
     assert seen[-2:] == [("MODIFIED", "Succeeded"), ("DELETED", "Succeeded")]
+
+
+def test_kubernetes_events_tell_of_workflows_and_their_nodes(client: httpx2.Client) -> None:
+    name = create(client, "told", workflow("false"))["metadata"]["name"]
+    ended(client, "told", name)
+    late = create(client, "told", workflow("true"))["metadata"]["name"]
+
+    def told(wanted: str, **query: str) -> list[dict[str, Any]]:
+        found = []
+        with client.stream("GET", f"{API}/stream/events/told", params=query) as stream:
+            for line in stream.iter_lines():
+                found.append(json.loads(line)["result"])
+                if found[-1]["reason"] == wanted:
+                    return found
+        raise AssertionError(found)
+
+    of_one = f"involvedObject.kind=Workflow,involvedObject.name={name}"
+    events = told("WorkflowFailed", **{"listOptions.fieldSelector": of_one})
+    reasons = ["WorkflowRunning", "WorkflowNodeRunning", "WorkflowNodeFailed", "WorkflowFailed"]
+    assert [each["reason"] for each in events] == reasons
+    assert [each["type"] for each in events] == ["Normal", "Normal", "Warning", "Warning"]
+    assert events[1]["message"] == f"Running node {name}"
+    assert events[2]["metadata"]["annotations"]["workflows.argoproj.io/node-type"] == "Pod"
+    assert {each["involvedObject"]["name"] for each in events} == {name}
+    again = told("WorkflowFailed", **{"listOptions.fieldSelector": of_one})
+    assert [each["metadata"]["name"] for each in again] == [each["metadata"]["name"] for each in events]
+    others = told("WorkflowSucceeded", **{"listOptions.fieldSelector": f"involvedObject.name!={name}"})
+    assert {each["involvedObject"]["name"] for each in others} == {late}
+    slow = workflow("sleep", "60", activeDeadlineSeconds=1)
+    create(client, "told", slow)
+    assert told("WorkflowTimedOut")[-1]["message"] == "Workflow timed out"
+    assert client.get(f"{API}/stream/events/told?listOptions.fieldSelector=(").status_code == 400
 
 
 def test_a_folder_is_downloaded_packed_and_its_files_one_by_one(client: httpx2.Client) -> None:

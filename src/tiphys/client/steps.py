@@ -303,7 +303,8 @@ class StepWork:
                         self._stores[name] = store
                 self._log_store = str(described["artifact_store"][0]["name"])
             components = self._components
-        context = {**task.context, "home": str(self._workshop.home), "db_url": "", "components": components}
+        here = {"home": str(self._workshop.home), "db_url": "", "components": components, "logs_in_parts": False}
+        context = {**task.context, **here}
         return replace(task, context=context)
 
     def _reachable(self, store: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -29,6 +29,7 @@ from tiphys.records.workflows import WorkflowRemoval, WorkflowRow, WorkflowSumma
 from tiphys.services.backend import LocalBackend
 from tiphys.services.workflows.artifacts import drivers_of
 from tiphys.services.workflows.garbage import ON_COMPLETION, Garbage, claims_to_delete
+from tiphys.services.workflows.logs import remove_parts
 from tiphys.services.workflows.pods import log_of, pod_labels
 from tiphys.services.workflows.submission import whole_spec
 
@@ -302,6 +303,9 @@ class Cleaner:
         gone = [node for node in pods_to_delete(owner, stored.nodes, now) if node.id not in memory.removed]
         found = [self._remove_pod(row.id, node) for node in gone]
         memory.removed.update(node.id for node in gone)
+        if gone:
+            with self._backend.store.transaction() as transaction:
+                remove_parts(transaction, row.id, memory.removed)
         if any(found):
             self._tell(row, f"removed the files of {sum(found)} pod(s), as podGC is {strategy}")
         memory.pods_gone = ended is not None and ended + pod_delay(memory.spec) <= now

@@ -417,6 +417,7 @@ class Controller(EngineHost):
         """What other processes asked for."""
         if not self._works:
             return []
+        self._recorder.tend(self._works.keys())
         waiting = [uid for uid, work in self._works.items() if work.waiting]
         lost: dict[str, str] = {}
         try:

@@ -20,6 +20,7 @@ from tiphys.records.access import Account, ApiKey, RoleBinding, SigningKey
 from tiphys.records.artifacts import Artifact, ArtifactUse, ArtifactVersion
 from tiphys.records.base import Record
 from tiphys.records.events import EventSubscription, EventSummary, ReceivedEvent, RunNotice, SeenSignature
+from tiphys.records.logs import LogPart
 from tiphys.records.metrics import MetricValue
 from tiphys.records.models import ModelLink, ModelVersion, RegisteredModel
 from tiphys.records.objects import StoredObject
@@ -32,7 +33,7 @@ from tiphys.records.tags import TagLink, TagRecord
 from tiphys.records.workflows import WorkflowRemoval, WorkflowRequest, WorkflowRow, WorkflowSummary
 
 #: All revisions of the schema, oldest first; the last is the one this code works with.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 HEAD = REVISIONS[-1]
 #: Where the revision is kept. Not alembic's usual name: other programs may keep theirs in the same database.
 VERSION_TABLE = "tiphys_schema_version"
@@ -208,6 +209,7 @@ RECORD_TABLES: dict[type[Record], Table] = {
         indexes=(("workspace", "name"), ("workspace", "id"), ("phase", "id"), ("owner",), ("finished_at", "id")),
     ),
     WorkflowRemoval: Table(name="workflow_removals", columns=_columns(WorkflowRemoval), indexes=(("removed_at",),)),
+    LogPart: Table(name="log_parts", columns=_columns(LogPart), indexes=(("workflow_uid", "id"),)),
     LockClaim: Table(
         name="lock_claims",
         columns=_columns(LockClaim),

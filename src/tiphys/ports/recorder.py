@@ -6,7 +6,7 @@ The controller calls it inside its own transactions, so that a node and its reco
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from tiphys.engine.events import TaskFinished
@@ -63,3 +63,7 @@ class Recorder(ABC):
     @abstractmethod
     def forget(self, uid: str) -> None:
         """Drop whatever is remembered of a workflow (it ended, or will be loaded anew)."""
+
+    @abstractmethod
+    def tend(self, uids: Collection[str]) -> None:
+        """Called now and then with the workflows that are carried out; quick."""

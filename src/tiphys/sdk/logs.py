@@ -20,8 +20,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self, TextIO
 
@@ -31,14 +33,24 @@ from tiphys.ports.artifact_store import ArtifactStore
 FILE = "log.txt"
 #: A log that is smaller is stored without a staging folder; bytes.
 SMALL = 64 * 1024
-#: A step that is older, or has this much to write, gets a live file; seconds and characters.
+#: Where somebody stores logs in parts (`services.log_keeping`): their size, and what is longer is left to them; bytes.
+PART = 4 * 1024 * 1024
+#: A step that is older, or has this much to write, gets a live file; seconds and bytes.
 LIVE_AFTER, LIVE_SIZE = 0.5, 8 * 1024
+#: Pieces that wait for the writing thread's next look.
+MANY = 512
+#: Lines of one source have the same time if they come so shortly after one another; seconds.
+GRAIN = 0.001
+#: Seconds between two writes of a process that may be killed, if it prints without pause.
+EAGER = 0.01
+#: Text without an end of line is shown at most so often; seconds.
+REFRESH = 0.05
 #: Seconds between two looks of the writing thread, and after which it ends if there is nothing to do.
 TICK, IDLE = 0.25, 5.0
 #: A line without an end is cut here; characters.
 LONGEST = 16 * 1024
 
-Line = tuple[float, str, str]
+_END = "\n"
 
 
 class LogLine(NamedTuple):
@@ -53,27 +65,53 @@ class LogLine(NamedTuple):
 class Capture:
     """Keeps what is written in its context; made by `capture`.
 
+    A step that prints much is not to be slowed by it: pieces of text are put into a list as they come, and made lines
+    many at a time. Marks say where in the list another source begins, or another moment.
+
     Args:
         path: Where the live file goes if there is to be one.
         eager: Whether lines are written to the live file at once, for processes that may be killed.
         poll: Called before lines are written out, to add what was written past the streams.
+        show: Shows text of a stream, where the streams below do not.
+        in_parts: Whether somebody stores the live file in parts if it is long.
     """
 
-    def __init__(self, path: str | None, *, eager: bool = False, poll: Callable[[Capture], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | None,
+        *,
+        eager: bool = False,
+        poll: Callable[[Capture], None] | None = None,
+        show: Callable[[str, str], None] | None = None,
+        in_parts: bool = False,
+    ) -> None:
         self._path = path
+        self._in_parts = in_parts
         self._eager = eager
         self._poll = poll
+        self.show = show
         # Reentrant, because a signal handler or a finalizer may print while a line is being added.
         self._lock = threading.RLock()
-        self._writing = threading.Lock()
-        self._lines: list[Line] = []
-        self._waiting = 0
+        self._writing = threading.RLock()
+        self._pieces: list[str] = []
+        #: (index of the first piece, epoch seconds, source)
+        self._marks: list[tuple[int, float, str]] = []
+        #: (index of the next piece, stream, text) of what is shown only.
+        self._shown: list[tuple[int, str, str]] = []
+        #: Takes a piece from whom `source` says, without a mark. A line that ends after `until` needs one.
+        self.take = self._pieces.append
+        self.source, self.until = "", 0.0
+        #: Time and source of the last mark that was dealt with.
+        self._last = (0.0, "stdout")
         self._partial = {"stdout": "", "stderr": ""}
+        #: Lines that are not in the live file.
+        self._rendered: list[bytes] = []
         self._file: BinaryIO | None = None
         self._began = time.monotonic()
         self._last_write = 0.0
-        self._token: contextvars.Token[Capture | None] | None = None
+        self._token: contextvars.Token[Capture | _ShownOnly | None] | None = None
         self._finished = False
+        self.shown_only = None if show is None else _ShownOnly(self)
 
     def __enter__(self) -> Self:
         _install()
@@ -88,45 +126,27 @@ class Capture:
             _current.reset(self._token)
         if not self._finished:
             self._complete()
-            self._end_live_writing()
             self._write_out()
             self._close()
 
-    def add(self, source: str, text: str) -> None:
-        """Take what was written to a stream. Threads that the step left behind are not heard any more."""
+    def add(self, source: str, text: str, at: float | None = None) -> None:
+        """Take what was written to a stream, with a mark. Threads that the step left behind are not heard any more."""
         if self._finished:
             return
         with self._lock:
-            before = self._partial[source]
-            if "\n" not in text:
-                # What follows a carriage return takes the line's place.
-                text = text if before.endswith("\r") and text.strip("\r") else before + text
-                if len(text) <= LONGEST:
-                    self._partial[source] = text
-                    return
-                text += "\n"
-            else:
-                text = before + text
-            *complete, self._partial[source] = text.split("\n")
-            now = time.time()
-            self._lines += [(now, source, _visible(line) if "\r" in line else line) for line in complete]
-            self._waiting += len(text)
+            now = time.time() if at is None else at
+            self._marks.append((len(self._pieces), now, source))
+            self._pieces.append(text)
+            ends = _END in text
+            self.source, self.until = source, now + GRAIN if ends else 0.0
         if self._eager:
-            self._write_eagerly()
-        elif self._waiting > LIVE_SIZE:
+            if ends:
+                self.write_soon(EAGER)
+        elif len(self._pieces) > MANY:
             _wake.set()
-
-    def replace(self, source: str, text: str) -> None:
-        """Take what was written over an incomplete line, as progress bars do: the quick way, for they do it often."""
-        if len(text) == 1:
-            self.add(source, text)
-        else:
-            self._partial[source] = text
 
     def add_record(self, record: logging.LogRecord) -> None:
         """Take a log record."""
-        if self._finished:
-            return
         try:
             text = record.getMessage()
         except (TypeError, ValueError, KeyError):
@@ -135,64 +155,61 @@ class Capture:
             text = f"{record.name}: {text}"
         if record.exc_info and record.exc_info[0] is not None:
             text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
-        source = record.levelname.replace(" ", "_") or "NOTSET"
-        lines = [(record.created, source, _visible(line)) for line in text.split("\n")]
-        with self._lock:
-            self._lines += lines
-            self._waiting += len(text)
-        if self._eager:
-            self._write_eagerly()
+        source = record.levelname
+        if self.source == source and record.created <= self.until:
+            self.take(f"{text}\n")
+        else:
+            self.add(source.replace(" ", "_") or "NOTSET", f"{text}\n", record.created)
 
-    def finish(self, store: ArtifactStore) -> str | None:
-        """Store the log; returns its digest, or None if nothing was written. The live file is removed then."""
-        self._complete()
-        self._end_live_writing()
-        if self._path is None or self._file is None:
-            return store.commit_bytes(FILE, _render(self._lines)).digest if self._lines else None
-        self._write_out()
-        self._close()
-        path = Path(self._path)
-        digest = store_file(path, store)
-        path.unlink(missing_ok=True)
-        return digest
+    def add_shown(self, source: str, text: str) -> None:
+        """Take what is shown and not kept."""
+        if not self._finished:
+            self._shown.append((len(self._pieces), source, text))
 
-    def _complete(self) -> None:
-        """No more is expected: incomplete lines are taken as they are."""
-        _active.discard(self)
-        if self._poll is not None:
-            self._poll(self)
-        with self._lock:
-            now = time.time()
-            for source, text in self._partial.items():
-                if text:
-                    self._lines.append((now, source, _visible(text)))
-                    self._partial[source] = ""
-
-    def _is_due(self) -> bool:
-        return (
-            self._path is not None
-            and bool(self._lines)
-            and (self._file is not None or self._waiting > LIVE_SIZE or time.monotonic() - self._began > LIVE_AFTER)
-        )
-
-    def _tick(self) -> None:
-        """What the writing thread does now and then."""
-        if self._poll is not None:
-            self._poll(self)
-        if self._is_due():
-            self._write_out(live=True)
-
-    def _write_eagerly(self) -> None:
+    def write_soon(self, pause: float) -> None:
+        """Write and show what waits, unless that was done less than `pause` seconds ago."""
         now = time.monotonic()
-        if now - self._last_write > 0.002:
+        if now - self._last_write > pause:
             self._last_write = now
             with contextlib.suppress(OSError):  # a step does not fail for what it prints: it is tried again
                 self._write_out(live=True)
 
-    def _end_live_writing(self) -> None:
-        """Wait for another thread that is just writing lines out; from now on they are left to this one."""
+    def finish(self, store: ArtifactStore) -> str | None:
+        """Store the log, and remove the live file; returns its digest.
+
+        None if nothing was written, or if it is long and somebody stores it in parts.
+        """
+        self._complete()
+        if self._path is None or self._file is None:
+            return store.commit_bytes(FILE, b"".join(self._rendered)).digest if self._rendered else None
+        self._write_out()
+        self._close()
+        return store_log(Path(self._path), store, in_parts=self._in_parts)
+
+    def _complete(self) -> None:
+        """No more is expected: incomplete lines are taken as they are, and nobody else writes them."""
+        _active.discard(self)
+        if self._poll is not None:
+            self._poll(self)
         with self._writing:
+            self._render()
             self._finished = True
+            self.source = ""
+            now = time.time()
+            rest = [_lines(now, source, _visible(text)) for source, text in self._partial.items() if text]
+            self._rendered += [line.encode("utf-8", "backslashreplace") for line in rest]
+
+    def tick(self) -> None:
+        """What the writing thread does now and then."""
+        if self._poll is not None:
+            self._poll(self)
+        if self._eager or self._file is not None or time.monotonic() - self._began > LIVE_AFTER:
+            self._write_out(live=True)
+        elif len(self._pieces) > MANY:
+            with self._writing:
+                self._render()
+            if sum(map(len, self._rendered)) > LIVE_SIZE:
+                self._write_out(live=True)
 
     def _write_out(self, *, live: bool = False) -> None:
         """Append what waits to the live file, and make that first if need be.
@@ -200,36 +217,92 @@ class Capture:
         Args:
             live: Only if the step goes on; at its end somebody else takes what waits.
         """
-        if self._path is None:
-            return
         with self._writing:
             if live and self._finished:
                 return
-            with self._lock:
-                lines, self._lines, self._waiting = self._lines, [], 0
-            if not lines:
+            self._render()
+            if self._path is None or not self._rendered:
                 return
-            try:
-                if self._file is None:
-                    path = Path(self._path)
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    self._file = path.open("wb", buffering=0)
-                self._file.write(_render(lines))
-            except OSError:
-                with self._lock:
-                    self._lines[:0] = lines
-                raise
+            if self._file is None:
+                path = Path(self._path)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("wb", buffering=0)
+            waiting = b"".join(self._rendered)
+            self._rendered = [waiting]
+            while waiting:
+                waiting = waiting[self._file.write(waiting) :]
+                self._rendered = [waiting]
+            self._rendered = []
+
+    def _render(self) -> None:
+        """Make lines of the pieces, and show them."""
+        with self._lock:
+            self.source = ""
+            count = len(self._pieces)
+            pieces = self._pieces[:count]
+            del self._pieces[:count]
+            marks, self._marks = self._marks, []
+            shown, self._shown = self._shown, []
+        if pieces:
+            shown += self._make_lines(pieces, marks)
+        if self.show is not None:
+            for stream, group in groupby(sorted(shown, key=itemgetter(0)), itemgetter(1)):
+                self.show(stream, "".join([text for _, _, text in group]))
+
+    def _make_lines(self, pieces: list[str], marks: list[tuple[int, float, str]]) -> Iterator[tuple[int, str, str]]:
+        """Make lines of pieces; gives what is of a stream, with the indices of its first pieces."""
+        if not marks or marks[0][0] > 0:  # a thread was between its look at `source` and its piece
+            marks.insert(0, (0, *self._last))
+        self._last = marks[-1][1:]
+        ends = [start for start, _, _ in marks[1:]]
+        parts = []
+        for (start, at, source), end in zip(marks, [*ends, len(pieces)], strict=True):
+            text = "".join(pieces[start:end])
+            if source in self._partial:
+                yield start, source, text
+                text = self._partial[source] + text
+            whole, newline, rest = text.rpartition("\n")
+            if newline:
+                parts.append(_lines(at, source, whole))
+            if rest:
+                if "\r" in rest:  # what follows a carriage return takes the line's place
+                    rest = rest[max(0, rest.rstrip("\r").rfind("\r")) :]
+                if len(rest) > LONGEST:
+                    parts.append(_lines(at, source, rest))
+                    rest = ""
+            if source in self._partial:
+                self._partial[source] = rest
+        if parts:
+            self._rendered.append("".join(parts).encode("utf-8", "backslashreplace"))
 
     def _close(self) -> None:
         with self._writing:
             if self._file is not None:
                 self._file.close()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """In a forked child: the lines are the parent's, and nobody holds the locks here."""
-        self._lock, self._writing = threading.RLock(), threading.Lock()
-        self._path, self._file, self._eager, self._poll = None, None, False, None
-        self._lines = []
+        self._lock, self._writing = threading.RLock(), threading.RLock()
+        self._path, self._file, self._eager, self._poll, self.show = None, None, False, None, None
+        self._pieces, self._marks, self._shown, self._rendered = [], [], [], []
+        self.take = self._pieces.append
+
+
+class _ShownOnly:
+    """Stands for a capture where handlers show records that it keeps already."""
+
+    source = ""
+    until = 0.0
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+        self.show = capture.show
+        self.take = capture.take
+        self.write_soon = capture.write_soon
+
+    def add(self, source: str, text: str) -> None:
+        """Take what is to be shown."""
+        self._capture.add_shown(source, text)
 
 
 class _Router:
@@ -239,7 +312,7 @@ class _Router:
         self._stream = stream
         self._source = source
         self._write = stream.write
-        self.flush = stream.flush
+        self._flush = stream.flush
         # What is not the interpreter's own kind of stream may end in another router (a live view wraps one), which must
         # not keep the text a second time.
         self._is_last = type(stream) is io.TextIOWrapper
@@ -249,19 +322,28 @@ class _Router:
         kept_by = _current.get()
         if kept_by is None:
             return self._write(text)
-        if self._is_last:
-            written = self._write(text)
-        else:
-            token = _current.set(None)
-            try:
-                written = self._write(text)
-            finally:
-                _current.reset(token)
-        if text[:1] == "\r" and "\n" not in text:
-            kept_by.replace(self._source, text)
+        if kept_by.show is None:
+            if self._is_last:
+                self._write(text)
+            else:
+                token = _current.set(None)
+                try:
+                    self._write(text)
+                finally:
+                    _current.reset(token)
+        if kept_by.source is self._source and ("\n" not in text or _now() <= kept_by.until):
+            kept_by.take(text)
         else:
             kept_by.add(self._source, text)
-        return written
+        return len(text)
+
+    def flush(self) -> None:
+        """Show what was written."""
+        kept_by = _current.get()
+        if kept_by is None or kept_by.show is None:
+            self._flush()
+        else:
+            kept_by.write_soon(REFRESH)
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write several texts."""
@@ -272,7 +354,7 @@ class _Router:
         return getattr(self._stream, name)
 
 
-_current: contextvars.ContextVar[Capture | None] = contextvars.ContextVar("tiphys_log", default=None)
+_current: contextvars.ContextVar[Capture | _ShownOnly | None] = contextvars.ContextVar("tiphys_log", default=None)
 _active: set[Capture] = set()
 _writer: threading.Thread | None = None
 _writer_lock = threading.Lock()
@@ -280,6 +362,8 @@ _wake = threading.Event()
 _hooked = False
 _eager = False
 _poll: Callable[[Capture], None] | None = None
+_show: Callable[[str, str], None] | None = None
+_now = time.time
 _call_handlers = logging.Logger.callHandlers
 _start_thread = threading.Thread.start
 
@@ -287,6 +371,11 @@ _start_thread = threading.Thread.start
 def live_path(home: str | Path, run_id: str, step: str, attempt: int) -> Path:
     """Where the log of a running step is, once it ran for a moment or wrote much. `attempt` is zero-based."""
     return Path(_live_name(home, run_id, step, attempt))
+
+
+def logs_of_run(home: str | Path, run_id: str) -> Path:
+    """Folder of a run's live logs."""
+    return Path(f"{home}/logs/{run_id}")
 
 
 def _live_name(home: str | Path, run_id: str, step: str, attempt: int) -> str:
@@ -303,7 +392,8 @@ def capture(context: Mapping[str, Any], *, attempt: int | None = None) -> Captur
         context: The task's context; `home`, `run_id` and `step_name` say where the live file goes.
         attempt: Zero-based attempt; by default that of the context.
     """
-    return Capture(_name_of(context, attempt), eager=_eager, poll=_poll)
+    in_parts = bool(context.get("logs_in_parts"))
+    return Capture(_name_of(context, attempt), eager=_eager, poll=_poll, show=_show, in_parts=in_parts)
 
 
 def path_of(context: Mapping[str, Any], attempt: int | None = None) -> Path | None:
@@ -320,13 +410,13 @@ def _name_of(context: Mapping[str, Any], attempt: int | None) -> str | None:
     return _live_name(home, context.get("run_id", "-"), context.get("step_name", "step"), number)
 
 
-def expect_crashes(poll: Callable[[Capture], None]) -> None:
-    """From now on write lines at once and ask `poll` for what was written past the streams.
+def expect_crashes(poll: Callable[[Capture], None], show: Callable[[str, str], None]) -> None:
+    """From now on write lines at once and ask `poll` for what was written past the streams, which show nothing.
 
     For a process that carries out one step and may be killed.
     """
-    global _eager, _poll
-    _eager, _poll = True, poll
+    global _eager, _poll, _show
+    _eager, _poll, _show = True, poll, show
 
 
 def store_file(path: Path, store: ArtifactStore) -> str:
@@ -338,13 +428,22 @@ def store_file(path: Path, store: ArtifactStore) -> str:
         return store.commit(folder).digest
 
 
+def store_log(path: Path, store: ArtifactStore, *, in_parts: bool) -> str | None:
+    """Store a live log and remove it, unless it is long and stored in parts; returns its digest."""
+    if in_parts and path.stat().st_size >= PART:
+        return None
+    digest = store_file(path, store)
+    path.unlink(missing_ok=True)
+    return digest
+
+
 def append_lines(path: Path, source: str, text: str) -> None:
     """Add lines to the live log of a step that can no longer do so itself."""
-    lines = [(time.time(), source, _visible(line)) for line in text.splitlines()]
-    if lines:
+    lines = _END.join(text.splitlines())
+    if text:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
-            file.write(_render(lines))
+            file.write(_lines(time.time(), source, lines).encode("utf-8", "backslashreplace"))
 
 
 def last_lines(path: Path, count: int) -> list[LogLine]:
@@ -371,16 +470,14 @@ def _visible(text: str) -> str:
     return line[line.rfind("\r") + 1 :]
 
 
-def _render(lines: Iterable[Line]) -> bytes:
-    parts = []
-    second, stamp = -1, ""
-    for moment, source, text in lines:
-        whole = int(moment)
-        if whole != second:
-            second = whole
-            stamp = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        parts.append(f"{stamp}.{int((moment - whole) * 1_000_000):06d}Z {source} {text}\n")
-    return "".join(parts).encode("utf-8", "backslashreplace")
+def _lines(at: float, source: str, text: str) -> str:
+    """Lines of a log, all of one moment and one source."""
+    if "\r" in text:
+        text = "\n".join(map(_visible, text.split("\n")))
+    whole = int(at)
+    stamp = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    prefix = f"{stamp}.{int((at - whole) * 1_000_000):06d}Z {source} "
+    return f"{prefix}{text.replace(_END, _END + prefix)}{_END}"
 
 
 def _install() -> None:
@@ -402,11 +499,11 @@ def _install() -> None:
 
 def _keep_record(self: logging.Logger, record: logging.LogRecord) -> None:
     kept_by = _current.get()
-    if kept_by is None:
+    if not isinstance(kept_by, Capture):
         _call_handlers(self, record)
         return
     kept_by.add_record(record)
-    token = _current.set(None)
+    token = _current.set(kept_by.shown_only)
     try:
         _call_handlers(self, record)
     finally:
@@ -447,7 +544,7 @@ def _write() -> None:
             if each in broken:
                 continue
             try:
-                each._tick()  # noqa: SLF001  # the thread is a part of the class
+                each.tick()
             except OSError as error:
                 broken.add(each)
                 logging.getLogger(__name__).warning("A step's live log cannot be written: %s", error)
@@ -465,5 +562,5 @@ def _after_fork() -> None:
     _writer, _writer_lock = None, threading.Lock()
     _current.set(None)
     for each in _active:
-        each._forget()  # noqa: SLF001  # the function is a part of the class
+        each.forget()
     _active.clear()

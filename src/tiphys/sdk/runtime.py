@@ -23,7 +23,7 @@ from tiphys.ports.step_result import OutputVersion, StepResult
 from tiphys.sdk.components import Components, components_of
 from tiphys.sdk.context import StepContext, enter_step_context, leave_step_context
 from tiphys.sdk.hooks import call_hook
-from tiphys.sdk.logs import Capture, capture, path_of, store_file
+from tiphys.sdk.logs import Capture, capture, path_of, store_log
 from tiphys.sdk.plain import plain_values
 from tiphys.sdk.registry import resolve
 from tiphys.sdk.step_inputs import load_inputs, signature_of
@@ -58,8 +58,8 @@ def report_lost(task: Task, message: str, *, started_at: float, retryable: bool 
     log = path_of(task.context, task.attempt)
     try:
         if log is not None and log.is_file():
-            digest = store_file(log, components_of(task.context).store)
-            log.unlink()
+            in_parts = bool(task.context.get("logs_in_parts"))
+            digest = store_log(log, components_of(task.context).store, in_parts=in_parts)
     except (OSError, TiphysError) as error:
         problems["log"] = headline(error)
     result = StepResult(

@@ -61,8 +61,8 @@ async def stream(
         limiter = _limiter()
         found, silent = first, 0.0
         while found is not None and not request.app.state.ending():
-            for one in found:
-                yield frame(mask({"result": show(one)}))
+            if found:  # together: each part that is sent costs as much as many frames
+                yield b"".join([frame(mask({"result": show(one)})) for one in found])
             silent = 0.0 if found else silent + PAUSE
             if as_events and silent >= KEEP_ALIVE:
                 silent = 0.0

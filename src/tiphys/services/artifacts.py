@@ -15,6 +15,7 @@ from tiphys.ports.component import StackComponent
 from tiphys.ports.store import Reader, Store, Transaction
 from tiphys.records.artifacts import Artifact, ArtifactUse, ArtifactVersion
 from tiphys.records.base import DEFAULT_WORKSPACE, EntityType, Query, R, Where
+from tiphys.records.logs import LogPart
 from tiphys.records.models import ModelLink
 from tiphys.records.runs import ExecutionStatus, Run, StepRun
 from tiphys.records.stacks import Component, ComponentType
@@ -241,6 +242,7 @@ class ArtifactService(Artifacts):
             for step in walk(reader, StepRun):
                 if step.log_digest:
                     digests.add(step.log_digest)
+            digests.update(part.digest for part in walk(reader, LogPart))
             # What pods of plain workflows stored has no versions: their nodes say where it is.
             for run in reader.find(Query.of(Run, pipeline_id=None)):
                 for node in reader.load_nodes(run.workflow_uid):

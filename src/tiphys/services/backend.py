@@ -23,6 +23,7 @@ from tiphys.services.artifacts import ArtifactService
 from tiphys.services.client_tasks import ClientTasks
 from tiphys.services.counts import Counts
 from tiphys.services.labels import LabelService
+from tiphys.services.log_keeping import LogKeeper
 from tiphys.services.models import ModelService
 from tiphys.services.runs import RunService
 from tiphys.services.stacks import StackService
@@ -76,6 +77,7 @@ class LocalBackend(Backend):
         self.runs = RunService(
             store, self.stacks, host=self._connected, clients=self.clients, home=home, workspace=workspace
         )
+        self.logs = LogKeeper(store, home=home, stacks=self.stacks)
         self._inside = lru_cache(_WORKSPACES)(self._open_workspace)
 
     # What Python pipelines do not need is imported when it is first asked for: it reads YAML and knows all languages.
@@ -178,6 +180,7 @@ class LocalBackend(Backend):
         """End the host's work and give connections back."""
         if self._host is not None:
             self._host.close()
+        self.logs.close()
         self.store.close()
 
     def _connected(self) -> EngineHost:

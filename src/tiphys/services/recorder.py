@@ -6,7 +6,7 @@ share is read once (`run_memory`), and all rows of one change are inserted toget
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -56,7 +56,7 @@ class MLRecorder(Recorder):
     def __init__(self, backend: LocalBackend, *, clock: Clock | None = None) -> None:
         self._backend = backend
         self._clock = clock or SystemClock()
-        self._place = {"home": str(backend.home), "db_url": backend.db_url}
+        self._place = {"home": str(backend.home), "db_url": backend.db_url, "logs_in_parts": True}
         self._runs: dict[str, RunMemory] = {}
         #: Of plain workflows, by uid: their metrics, or None.
         self._metrics: dict[str, WorkflowMetrics | None] = {}
@@ -148,10 +148,16 @@ class MLRecorder(Recorder):
 
     def forget(self, uid: str) -> None:
         """Drop what is remembered of a workflow."""
-        self._runs.pop(uid, None)
+        memory = self._runs.pop(uid, None)
+        if memory is not None:
+            self._backend.logs.forget(uid, memory.run.id if memory.run.pipeline_id is not None else None)
         self._metrics.pop(uid, None)
         self._announcers.pop(uid, None)
         self._claimed.clear()
+
+    def tend(self, uids: Collection[str]) -> None:
+        """Have logs stored while they are written."""
+        self._backend.logs.tend(uids)
 
     def _memory(self, reader: Reader, uid: str) -> RunMemory | None:
         memory = self._runs.get(uid)

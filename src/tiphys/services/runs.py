@@ -17,6 +17,7 @@ from tiphys.ports.engine_host import EngineHost, Watcher
 from tiphys.ports.store import Reader, Store, Transaction
 from tiphys.records.artifacts import ArtifactUse
 from tiphys.records.base import DEFAULT_WORKSPACE, EntityType, Query, Where
+from tiphys.records.logs import LogPart
 from tiphys.records.models import ModelLink
 from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.runs import ExecutionStatus, Run, StepRun
@@ -28,7 +29,7 @@ from tiphys.services.client_tasks import ClientTasks, is_by_client
 from tiphys.services.labels import forget_entities
 from tiphys.services.run_status import status_of
 from tiphys.services.stacks import StackService
-from tiphys.services.step_logs import StepLogs
+from tiphys.services.step_logs import StepLogs, parts_of
 from tiphys.services.submission import Submission, orchestrator_for
 from tiphys.services.workspace_store import of_all_workspaces
 
@@ -294,13 +295,19 @@ class RunService(Runs):
             last = run
 
     def _looks(self, run: Run, step: str | None, *, follow: bool) -> Iterator[list[tuple[str, str]]]:
-        store = as_artifact_store(self._stacks.component(ComponentType.ARTIFACT_STORE, stack=run.stack))
-        read = StepLogs(store, self._home)
+        read = StepLogs(
+            lambda: as_artifact_store(self._stacks.component(ComponentType.ARTIFACT_STORE, stack=run.stack)),
+            self._home,
+            stores=lambda name: as_artifact_store(self._stacks.component(ComponentType.ARTIFACT_STORE, name)),
+        )
         while True:
             ended = self.get(run.id).status.is_finished
-            for attempt in self.steps(run.id):
+            attempts = self.steps(run.id)
+            with self._store.reader() as reader:
+                parts = parts_of(reader, run.workflow_uid)
+            for attempt in attempts:
                 if step is None or _is_step(attempt.name, step):
-                    for lines in read.batches(attempt):
+                    for lines in read.batches(attempt, parts):
                         yield [(attempt.name, line.text) for line in lines]
             if ended or not follow:
                 return
@@ -396,6 +403,7 @@ def delete_run(transaction: Transaction, run: Run) -> None:
     """Remove a run and its step runs, but not its workflow."""
     steps = [step.id for step in transaction.find(Query.of(StepRun, run_id=run.id))]
     transaction.delete_found(Query.of(ArtifactUse, step_run_id=steps))
+    transaction.delete_found(Query.of(LogPart, workflow_uid=run.workflow_uid))
     forget_entities(transaction, EntityType.STEP_RUN, steps)
     transaction.delete(StepRun, steps)
     links = transaction.find(Query.of(ModelLink, target_id=run.id, target_type=EntityType.RUN.value))

@@ -27,6 +27,7 @@ from tiphys.records.access import Account, ApiKey, RoleBinding, SigningKey
 from tiphys.records.artifacts import Artifact, ArtifactType, ArtifactUse, ArtifactVersion
 from tiphys.records.base import EntityType, Operator, Query, Record, Where
 from tiphys.records.events import EventSubscription, ReceivedEvent, RunNotice, SeenSignature
+from tiphys.records.logs import LogPart
 from tiphys.records.metrics import MetricValue
 from tiphys.records.models import ModelLink, ModelStage, ModelVersion, RegisteredModel
 from tiphys.records.objects import StoredObject
@@ -65,6 +66,7 @@ KINDS: tuple[type[Record], ...] = (
     WorkflowRemoval,
     WorkflowRequest,
     WorkflowRow,
+    LogPart,
     ReceivedEvent,
     SeenSignature,
     EventSubscription,

@@ -306,10 +306,42 @@ def test_a_log_that_is_just_being_written_when_the_step_ends_is_whole(store, con
         print("the only line")
         monkeypatch.setattr(Path, "open", open_slowly)
         monkeypatch.setattr(logs, "LIVE_AFTER", -1.0)
-        writer = threading.Thread(target=log._tick)
+        writer = threading.Thread(target=log.tick)
         writer.start()
         assert opening.wait(30)
         digest = log.finish(store)
         writer.join()
     assert lines(store, digest) == [("stdout", "the only line")]
     assert not list(Path(context["home"]).rglob("*.log"))
+
+
+def test_much_from_several_sources_keeps_its_order_and_its_lines(store, context):
+    logger = logging.getLogger("much")
+    logger.setLevel(logging.INFO)
+    with capture(context) as log:
+        for number in range(3000):
+            print("out", number)
+            print("err", number, file=sys.stderr)
+            logger.info("record %d", number)
+        digest = log.finish(store)
+    expected = [
+        one
+        for number in range(3000)
+        for one in (("stdout", f"out {number}"), ("stderr", f"err {number}"), ("INFO", f"much: record {number}"))
+    ]
+    assert lines(store, digest) == expected
+
+
+def test_threads_that_print_much_at_once_lose_nothing(store, context):
+    def talk(name: int) -> None:
+        for number in range(2000):
+            sys.stdout.write(f"{name} {number}\n")
+
+    with capture(context) as log:
+        threads = [threading.Thread(target=talk, args=[name]) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        digest = log.finish(store)
+    assert sorted(text for _, text in lines(store, digest)) == sorted(f"{n} {i}" for n in range(4) for i in range(2000))

@@ -6,6 +6,7 @@ import io
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from tiphys._util.ids import new_id
 from tiphys.engine.model import Node, NodeType, Phase, Reason
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.sdk import progress_live
-from tiphys.sdk.logs import capture
+from tiphys.sdk.logs import capture, live_path, parse_line
 from tiphys.sdk.progress import Board, PlainView, Writer, observer_for, step_line
 from tiphys.sdk.progress_live import Lifted, Screen, TerminalView, cut, frame
 
@@ -419,18 +420,20 @@ def test_a_wrapper_below_others_is_used_again(monkeypatch: pytest.MonkeyPatch) -
         assert seen(terminal) == ["hello", "row"]
 
 
-def test_a_capture_below_keeps_what_the_step_printed_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_capture_below_keeps_what_the_step_printed_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     terminal = put_on_terminal(monkeypatch)
     with capture({}), Screen():  # from here on routers stand above the terminal
         pass
-    with Screen() as screen, capture({}) as kept:
+    with Screen() as screen, capture({"home": str(tmp_path)}):
         screen.show(["row"])
         print("hello")
         screen.show(["row"])
         print("world")
-        lines = [text for _, _, text in kept._lines]
         assert seen(terminal) == ["hello", "world", "row"]
-    assert lines == ["hello", "world"]
+    kept = live_path(tmp_path, "-", "step", 0).read_text().splitlines()
+    assert [parse_line(line).text for line in kept] == ["hello", "world"]
 
 
 def test_a_terminal_view_shows_and_reports(monkeypatch: pytest.MonkeyPatch) -> None:

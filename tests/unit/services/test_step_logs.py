@@ -34,11 +34,11 @@ def live(tmp_path):
 
 @pytest.fixture
 def logs(tmp_path, store):
-    return StepLogs(store, tmp_path)
+    return StepLogs(lambda: store, tmp_path, stores=lambda _: store)
 
 
 def read(logs, step=STEP):
-    return [line.text for batch in logs.batches(step) for line in batch]
+    return [line.text for batch in logs.batches(step, {}) for line in batch]
 
 
 def test_nothing_is_there_yet(logs):
@@ -68,7 +68,7 @@ def test_a_large_log_is_not_held_as_a_whole(logs, live, store):
     ended = replace(STEP, log_digest=store_file(live, store))
     count = 0
     tracemalloc.start()
-    for batch in logs.batches(ended):
+    for batch in logs.batches(ended, {}):
         count += len(batch)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

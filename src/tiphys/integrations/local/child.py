@@ -173,10 +173,10 @@ class _Streams:
         sys.stderr = _EchoStream("stderr", self._echo, sys.__stderr__)
         # What processes that the step forks print is not in this process's capture, so it takes the way of programs.
         os.register_at_fork(after_in_child=_print_to_descriptors)
-        expect_crashes(self.poll)
+        expect_crashes(self.poll, lambda name, text: _show(self._echo, name, text))
 
     def poll(self, capture: Capture) -> None:
-        """Show and keep what came past Python's streams since the last time."""
+        """Keep what came past Python's streams since the last time; it is shown, too."""
         with self._lock:
             found = False
             for name, number in STREAMS.items():
@@ -189,7 +189,6 @@ class _Streams:
                 self._sizes[name] += len(data)
                 text = self._decoders[name].decode(data)
                 capture.add(name, text)
-                _show(self._echo, name, text)
                 found = True
             if found:
                 with contextlib.suppress(OSError):  # its end is kept twice then, if the process crashes

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 
 from tiphys.sdk.pods.files import append_line
@@ -39,6 +39,11 @@ class LogTimes:
         """Epoch seconds of the first look that saw so many bytes; None if none did."""
         index = bisect_left(self._sizes, end)
         return self._times[index] if index < len(self._times) else None
+
+    def between(self, start: int, end: int) -> dict[str, list[float]]:
+        """What is known of the bytes from `start` to `end`, as parts of stored logs keep it."""
+        first, last = bisect_right(self._sizes, start), bisect_left(self._sizes, end)
+        return {"sizes": [*self._sizes[first : last + 1]], "times": self._times[first : last + 1]}
 
 
 def times_of(log: str) -> str:

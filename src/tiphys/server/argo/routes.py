@@ -23,7 +23,7 @@ _SCHEDULES = Stored(ObjectKind.CRON_WORKFLOW, "cronWorkflow")
 _BINDINGS = Stored(ObjectKind.WORKFLOW_EVENT_BINDING, "workflowEventBinding")
 
 #: What Argo has and this server does not.
-_MISSING = ("event-sources", "sensors", "stream")
+_MISSING = ("event-sources", "sensors", "stream/event-sources", "stream/sensors")
 #: What all workspaces share: only an administrator changes it.
 _OF_THE_SERVER = ("cluster-templates", "server")
 _VERBS = ["GET", "POST", "PUT", "DELETE"]
@@ -87,6 +87,8 @@ def _workflow_routes() -> list[Route]:
         _raw("GET", f"{one}/{{pod}}/log", workflows.logs, "workflows"),
         _raw("GET", f"{_API}/workflow-events/", workflows.events, "workflows"),
         _raw("GET", f"{_API}/workflow-events/{{namespace}}", workflows.events, "workflows"),
+        _raw("GET", f"{_API}/stream/events/", workflows.cluster_events, "workflows"),
+        _raw("GET", f"{_API}/stream/events/{{namespace}}", workflows.cluster_events, "workflows"),
     ]
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tiphys._util.times import utc_now
+from tiphys._util.times import rfc3339, utc_now
 from tiphys.errors import SpecError, UsageError
+from tiphys.lang.selectors import parse_field_selector, parse_selector
 from tiphys.ports.workflows import LogEntry, Manifest, SubmitOptions, WorkflowChange, WorkflowFilter
 from tiphys.records.workflows import POD_RUNNERS, RUNNER_ANNOTATION
 from tiphys.server.argo.bodies import (
@@ -29,6 +30,7 @@ from tiphys.server.argo.queries import log_query, mask_of, moment_of, needs_node
 from tiphys.server.auth.permissions import Permission
 from tiphys.server.call import Call, call_of
 from tiphys.server.streams import stream
+from tiphys.services.workflows.cluster_events import EventTeller
 from tiphys.spec.problems import Severity
 from tiphys.spec.reading import read_document
 
@@ -212,6 +214,25 @@ async def events(request: Request, needs: Permission) -> Response:
 
     mask = mask_of(call.query.text("fields"))
     return await stream(request, lambda: call.workflows.changes(wanted, since=since), show, mask)
+
+
+async def cluster_events(request: Request, needs: Permission) -> Response:
+    """GET /stream/events/{namespace}: Kubernetes' Events of workflows."""
+    call = await call_of(request, needs)
+    selector = parse_field_selector(call.query.text("listOptions.fieldSelector"))
+    labels = parse_selector(call.query.text("listOptions.labelSelector"))
+    # As long as Kubernetes keeps them.
+    since = moment_of(call.query) or utc_now() - timedelta(hours=1)
+    wanted = WorkflowFilter(
+        all_namespaces=not call.namespace, among=None if call.visible is None else tuple(sorted(call.visible))
+    )
+
+    def looks() -> Iterator[list[Manifest]]:
+        teller = EventTeller(fields=selector, labels=labels, since=rfc3339(since))
+        for changes in call.workflows.changes(wanted, since=since):
+            yield [event for change in changes for event in teller.events(change)]
+
+    return await stream(request, looks, lambda event: event)
 
 
 def _watched(call: Call) -> WorkflowFilter:

@@ -7,11 +7,9 @@ first look at the file that saw it (`sdk/pods/log_times.py`), or of the file's l
 
 from __future__ import annotations
 
-import os
 import re
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,13 +20,15 @@ from tiphys.engine.model import Node, NodeType
 from tiphys.errors import NotFoundError, UsageError
 from tiphys.lang.selectors import parse_selector
 from tiphys.ports.artifact_store import ArtifactStore
-from tiphys.ports.store import Store
+from tiphys.ports.store import Store, Transaction
 from tiphys.ports.workflows import LogEntry, LogQuery
 from tiphys.records.base import Query
+from tiphys.records.logs import LogPart
 from tiphys.records.runs import Run, StepRun
 from tiphys.records.workflows import WorkflowSummary
-from tiphys.sdk.pods.log_times import SUFFIX, LogTimes
-from tiphys.services.step_logs import StepLogs
+from tiphys.sdk.pods.log_times import SUFFIX
+from tiphys.services.log_reading import LogCursor, LogPlace
+from tiphys.services.step_logs import Parts, StepLogs, parts_of
 from tiphys.services.workflows.pods import log_of, logs_folder, pod_labels, pod_name
 
 #: Seconds between looks for new lines.
@@ -55,7 +55,7 @@ class LogReader:
     Args:
         store: The database.
         home: Folder under which logs are kept while they are written.
-        artifact_store: Gives the store that keeps the logs of steps that have ended.
+        artifact_store: Gives the store of a name, or that which keeps the logs of steps that have ended.
         workflow: Whose they are.
         query: Which lines are meant.
 
@@ -68,7 +68,7 @@ class LogReader:
         store: Store,
         *,
         home: Path,
-        artifact_store: Callable[[], ArtifactStore],
+        artifact_store: Callable[[str | None], ArtifactStore],
         workflow: LoggedWorkflow,
         query: LogQuery,
     ) -> None:
@@ -78,9 +78,10 @@ class LogReader:
         self._workflow = workflow
         self._query = query
         self._labels = parse_selector(query.labels)
-        #: Node id → bytes that were read of its container's log.
-        self._read: dict[str, int] = {}
-        self._step_logs: StepLogs | None = None
+        #: By node id.
+        self._cursors: dict[str, LogCursor] = {}
+        self._step_logs = StepLogs(self._default_store, home, stores=artifact_store)
+        self._parts: Parts = {}
         #: Node id → the step run, of Python steps.
         self._steps: dict[str, StepRun] = {}
         try:
@@ -111,17 +112,18 @@ class LogReader:
         while True:
             for node in nodes:
                 if self._is_meant(node):
-                    yield from self._wanted(self._new_lines(node), tail)
+                    if tail is not None:
+                        self._skip(node, tail)
+                    yield from self._wanted(self._new_lines(node))
             if ended or not self._query.follow:
                 return
             yield []
             tail = None
             ended, nodes = self._look()
 
-    def _wanted(self, found: Iterator[LogEntry], tail: int | None) -> Iterator[list[LogEntry]]:
+    def _wanted(self, found: Iterator[LogEntry]) -> Iterator[list[LogEntry]]:
         """The lines that are meant, not more at a time than a reader should hold."""
-        lines = found if tail is None else iter(deque(found, maxlen=tail))
-        matching = (entry for entry in lines if self._grep.search(entry.content))
+        matching = (entry for entry in found if self._grep.search(entry.content))
         while batch := list(islice(matching, _BATCH)):
             yield batch
 
@@ -130,6 +132,7 @@ class LogReader:
         with self._store.reader() as reader:
             row = reader.get(WorkflowSummary, self._workflow.uid)
             nodes = reader.load_nodes(self._workflow.uid)
+            self._parts = parts_of(reader, self._workflow.uid)
             if any(node.type is NodeType.PLUGIN for node in nodes):
                 runs = [run.id for run in reader.find(Query.of(Run, workflow_uid=self._workflow.uid))]
                 self._steps = {step.node_id: step for step in reader.find(Query.of(StepRun, run_id=runs, order="id"))}
@@ -158,41 +161,53 @@ class LogReader:
         since = self._query.since
         return (entry for entry in found if since is None or entry.at >= since)
 
+    def _skip(self, node: Node, left: int) -> None:
+        """Pass over all lines but the last ones."""
+        step = self._steps.get(node.id)
+        if step is None:
+            place, cursor = self._container(node)
+            cursor.skip(place, self._parts.get(place.name, ()), left)
+        else:
+            self._step_logs.skip(step, self._parts, left)
+
     def _of_step(self, node: Node, step: StepRun) -> Iterator[LogEntry]:
         if self._query.container != "main":
             return
-        if self._step_logs is None:
-            self._step_logs = StepLogs(self._artifact_store(), self._home)
-        for lines in self._step_logs.batches(step):
+        pod = self._pod(node)
+        for lines in self._step_logs.batches(step, self._parts):
             for line in lines:
-                yield LogEntry(self._pod(node), line.text, line.time)
+                yield LogEntry(pod, line.text, line.time)
 
     def _of_container(self, node: Node) -> Iterator[LogEntry]:
-        path = log_of(self._home, self._workflow.uid, node.id, self._query.container)
-        try:
-            file = path.open("rb")
-        except FileNotFoundError:
-            return
-        with file:
-            end = self._read.get(node.id, 0)
-            file.seek(end)
-            changed = os.fstat(file.fileno()).st_mtime
-            times = LogTimes(str(path))
-            for line in file:
-                if not line.endswith(b"\n") and not node.phase.fulfilled:
-                    return  # it is still being written
-                end += len(line)
-                self._read[node.id] = end
-                at = times.at(end)
-                text = line.removesuffix(b"\n").decode("utf-8", "replace")
-                yield LogEntry(self._pod(node), text, from_epoch(changed if at is None else at))
+        place, cursor = self._container(node)
+        pod = self._pod(node)
+        for line, at in cursor.lines(place, self._parts.get(place.name, ())):
+            yield LogEntry(pod, line.removesuffix(b"\n").decode("utf-8", "replace"), from_epoch(at))
+
+    def _container(self, node: Node) -> tuple[LogPlace, LogCursor]:
+        live = log_of(self._home, self._workflow.uid, node.id, self._query.container)
+        place = LogPlace(name=live.name, live=live, timed=False, ended=node.phase.fulfilled)
+        return place, self._cursors.setdefault(node.id, LogCursor(self._default_store, self._artifact_store))
+
+    def _default_store(self) -> ArtifactStore:
+        return self._artifact_store(None)
+
+
+def remove_parts(transaction: Transaction, uid: str, node_ids: Iterable[str]) -> None:
+    """Forget the stored parts of all logs of some attempts' containers."""
+    wanted = set(node_ids)
+    parts = [part.id for log, found in parts_of(transaction, uid).items() if _is_of(log, wanted) for part in found]
+    transaction.delete(LogPart, parts)
 
 
 def remove_logs(home: Path, uid: str, node_ids: Iterable[str]) -> None:
     """Remove the logs of all containers of some attempts."""
     wanted = set(node_ids)
     for path in logs_folder(home, uid).glob("*"):
-        # A container's name has no dot, a workflow's may.
-        log = path.name.removesuffix(SUFFIX)
-        if log in wanted or log.rpartition(".")[0] in wanted:
+        if _is_of(path.name.removesuffix(SUFFIX), wanted):
             path.unlink(missing_ok=True)
+
+
+def _is_of(log: str, node_ids: Container[str]) -> bool:
+    # A container's name has no dot, a workflow's may.
+    return log in node_ids or log.rpartition(".")[0] in node_ids

@@ -47,7 +47,7 @@ from tiphys.services.workflows.claims import make_claims
 from tiphys.services.workflows.detached import carry_out_detached
 from tiphys.services.workflows.garbage import Garbage
 from tiphys.services.workflows.listing import find_workflows, labels_of
-from tiphys.services.workflows.logs import LoggedWorkflow, LogReader, remove_logs
+from tiphys.services.workflows.logs import LoggedWorkflow, LogReader, remove_logs, remove_parts
 from tiphys.services.workflows.removal import delete_leftovers, remove
 from tiphys.services.workflows.requests import Wish, as_asked, requests_for
 from tiphys.services.workflows.submission import Submitted, is_taken, kind_named, prepare, whole_spec, workflow_from
@@ -382,6 +382,7 @@ class WorkflowService(Workflows):
                 stored, restart_successful=restart_successful, selector=selector, parameters=parameters
             )
             row = self._replace(transaction, row, batch, detached=detached)
+            remove_parts(transaction, row.id, removed)
         remove_logs(self._home, row.id, removed)
         self._start([row], detached=detached)
         return self.get(row.name, uid=row.id)
@@ -447,8 +448,8 @@ class WorkflowService(Workflows):
         with self._store.transaction() as transaction:
             limits.delete_stored_limit(transaction, self._namespace, key)
 
-    def _artifact_store(self) -> ArtifactStore:
-        return as_artifact_store(self._stacks.component(ComponentType.ARTIFACT_STORE))
+    def _artifact_store(self, name: str | None = None) -> ArtifactStore:
+        return as_artifact_store(self._stacks.component(ComponentType.ARTIFACT_STORE, name))
 
     def _objects(self) -> ObjectService:
         return ObjectService(self._store, home=self._home, namespace=self._namespace)

@@ -61,7 +61,7 @@ CLOSING_GRACE = 3.0
 #: Folders of pods that nobody asked for are removed after so many seconds.
 KEPT = 7 * 24 * 3600.0
 #: So many pods that have ended are kept before the oldest is removed: what was reported so long ago is written down.
-MOST_REPORTED = 10_000
+MOST_REPORTED = 2_000
 #: Where daemons can be reached: all pods share the network of this machine.
 ADDRESS = "127.0.0.1"
 #: Threads that place and collect files.
