@@ -6,10 +6,12 @@ to send it.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,13 +57,25 @@ class Kept:
         )
         #: Its time of change is when somebody looked last.
         self._stamp = folder.with_name(f".{folder.name}.looked")
+        #: Held by those who say that a tree is used, together, or by who removes one, alone.
+        self._lock_file = folder.with_name(f".{folder.name}.lock")
         self._lock = threading.Lock()
         self._grown = 0
 
     def use(self, digest: str) -> bool:
         """Whether a tree is here; it is safe for a while then."""
-        found: bool = self.store.touch(digest)
+        with self._locked(fcntl.LOCK_SH):
+            found: bool = self.store.touch(digest)
         return found
+
+    @contextmanager
+    def _locked(self, operation: int) -> Iterator[None]:
+        file = os.open(self._lock_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, operation)
+            yield
+        finally:
+            os.close(file)
 
     def grew(self, size: int) -> None:
         """Take account of bytes that came; now and then what was not used for longest goes."""
@@ -88,7 +102,8 @@ class Kept:
         for digest, size, used in trees:
             if removed >= too_much or used > oldest_safe:
                 break
-            self.store.delete(digest, unused_since=oldest_safe)
+            with self._locked(fcntl.LOCK_EX):  # whoever says now that a tree is used finds that it is not there
+                self.store.delete(digest, unused_since=oldest_safe)
             removed += size
         self.store.sweep(before=oldest_safe)
         return removed
