@@ -10,7 +10,6 @@ of a step through itself and goes on with the next. Two threads that wake each o
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
@@ -19,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from tiphys._util import tracing
 from tiphys.controller import queue as queue_of_workflows
 from tiphys.controller.fencing import new_places
 from tiphys.controller.figures import Figures
@@ -28,16 +26,15 @@ from tiphys.controller.leases import Leases
 from tiphys.controller.locks import Grant, granted, release
 from tiphys.controller.own_time import ClockWatch
 from tiphys.controller.signals import deferred_signals
+from tiphys.controller.story import tell_of_end
 from tiphys.controller.timers import Timers
-from tiphys.controller.traces import report
+from tiphys.controller.waiting import Completion, Watch, wait_for_other
+from tiphys.controller.wishes import event_of
 from tiphys.controller.work import Orders, Work
 from tiphys.engine.commands import Cancel
 from tiphys.engine.events import (
     Event,
-    NodeSet,
-    ResumeRequested,
     ShutdownRequested,
-    SuspendRequested,
     TaskFinished,
     TaskProgressed,
     TaskReady,
@@ -53,13 +50,11 @@ from tiphys.ports.recorder import Change, Recorder
 from tiphys.ports.runner import Runner
 from tiphys.ports.store import Store, StoredWorkflow, Transaction, WorkflowBatch
 from tiphys.records.base import Query, Where
-from tiphys.records.workflows import WorkflowOperation, WorkflowRequest, WorkflowRow
+from tiphys.records.workflows import WorkflowRequest, WorkflowRow
 
 _log = logging.getLogger(__name__)
-#: What becomes of workflows, as servers tell of it.
-_story = logging.getLogger("tiphys.workflows")
 
-#: Seconds between looks for requests that other processes left in the store, and for other processes' progress.
+#: Seconds between looks for requests that other processes left in the store.
 POLL = 0.5
 #: Events of one transaction at most.
 BATCH = 500
@@ -69,36 +64,8 @@ GRACE = 5.0
 PATIENCE = 600.0
 
 
-def _event_of(wish: WorkflowRequest) -> Event:
-    if wish.operation is WorkflowOperation.SUSPEND:
-        return SuspendRequested()
-    if wish.operation is WorkflowOperation.RESUME:
-        return ResumeRequested()
-    phase = None if wish.phase is None else Phase(wish.phase)
-    return NodeSet(wish.node_id, phase, wish.message, wish.outputs)
-
-
-class _Completion:
-    """The end of a workflow, for those who wait for it."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.error: BaseException | None = None
-        #: Whether another process carries it out.
-        self.moved = False
-
-
-class _Watch:
-    """Someone who wants to see a workflow's nodes: those there are, then each commit's."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        self.watcher = watcher
-        #: Whether the controller has shown it the nodes; a workflow that ended before is shown from the store.
-        self.attached = False
-
-
 #: A workflow's uid, and what it is told; None has the controller's thread look at its timers.
-_Item = tuple[str, Event | _Watch | None]
+_Item = tuple[str, Event | Watch | None]
 
 
 class Controller(EngineHost):
@@ -153,7 +120,7 @@ class Controller(EngineHost):
         self._failing: tuple[float, StoreError] | None = None
         #: Waiting thread → the reports of the tasks that it carried out itself.
         self._lent: dict[int, deque[_Item]] = {}
-        self._completions: dict[str, _Completion] = {}
+        self._completions: dict[str, Completion] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
@@ -226,9 +193,9 @@ class Controller(EngineHost):
         with self._lock:
             completion = self._completions.get(uid)
         if completion is None:
-            self._wait_for_other(uid, watcher)
+            wait_for_other(self._store, uid, watcher, self.is_alive)
             return
-        watch = _Watch(watcher) if watcher is not None else None
+        watch = Watch(watcher) if watcher is not None else None
         if watch is not None:
             self._queue.put((uid, watch))
         try:
@@ -243,7 +210,7 @@ class Controller(EngineHost):
             with self._store.reader() as reader:
                 watch.watcher(uid, None, reader.load_nodes(uid))
         if completion.moved:
-            self._wait_for_other(uid, watcher)
+            wait_for_other(self._store, uid, watcher, self.is_alive)
         elif completion.error is not None:
             raise TiphysError(
                 f"The workflow {uid} could not be carried on: {completion.error}",
@@ -252,7 +219,7 @@ class Controller(EngineHost):
 
     def watch(self, uid: str, watcher: Watcher) -> None:
         """Show someone the nodes that there are, and those of each commit."""
-        self._queue.put((uid, _Watch(watcher)))
+        self._queue.put((uid, Watch(watcher)))
 
     def figures(self) -> HostFigures:
         """What it does and did."""
@@ -284,7 +251,7 @@ class Controller(EngineHost):
     def _expect(self, uid: str) -> None:
         self._join()
         with self._lock:
-            self._completions.setdefault(uid, _Completion())
+            self._completions.setdefault(uid, Completion())
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="tiphys-controller", daemon=True)
                 self._thread.start()
@@ -331,7 +298,7 @@ class Controller(EngineHost):
         """The events among what was taken, and those that are due."""
         batch: list[tuple[str, Event]] = []
         for uid, what in items:
-            if isinstance(what, _Watch):
+            if isinstance(what, Watch):
                 self._attach(uid, what)
             elif what is not None:
                 batch.append((uid, what))
@@ -362,7 +329,7 @@ class Controller(EngineHost):
                 self._lent[thread] = outer
             self._pass_on(own)
 
-    def _is_over(self, completion: _Completion, own: deque[_Item]) -> bool:
+    def _is_over(self, completion: Completion, own: deque[_Item]) -> bool:
         """Whether a workflow has ended, once what the waiting thread has to report is worked on."""
         if own:
             self._steer(own)
@@ -404,7 +371,7 @@ class Controller(EngineHost):
             for item in self._drop(batch):
                 self._queue.put(item)
 
-    def _attach(self, uid: str, watch: _Watch) -> None:
+    def _attach(self, uid: str, watch: Watch) -> None:
         if uid not in self._completions:
             return
         watch.attached = True
@@ -439,7 +406,7 @@ class Controller(EngineHost):
         for wish in wishes:
             if wish.id not in self._wishes and wish.workflow_uid in self._works:
                 self._wishes[wish.id] = wish.workflow_uid
-                events.append((wish.workflow_uid, _event_of(wish)))
+                events.append((wish.workflow_uid, event_of(wish)))
         return events + self._events_of(grants)
 
     def _events_of(self, grants: Iterable[Grant]) -> list[tuple[str, Event]]:
@@ -573,20 +540,11 @@ class Controller(EngineHost):
         for event in self._events_of(orders.grants):
             self._queue.put(event)
         if orders.finished:
-            self._tell_of_end(work)
+            tell_of_end(work.row, work.machine)
             if work.cancelled:
                 with self._store.transaction() as transaction:
                     transaction.save(WorkflowBatch(work.uid, acknowledged=work.cancelled))
             self._complete(work.uid)
-
-    def _tell_of_end(self, work: Work) -> None:
-        row, phase = work.row, work.machine.state.phase.value
-        fields = {"workflow": row.name, "namespace": row.workspace, "uid": row.id, "phase": phase}
-        _story.info("workflow ended", extra={"fields": fields})
-        if tracing.api() is not None:
-            annotations = json.loads(row.manifest).get("metadata", {}).get("annotations") or {}
-            parent = str(annotations.get(tracing.TRACE_ANNOTATION, ""))
-            report(work.machine.state, work.machine.nodes(), namespace=row.workspace, parent=parent)
 
     def _runner(self, name: str) -> Runner:
         runner = self._runners.get(name)
@@ -639,22 +597,3 @@ class Controller(EngineHost):
         except TiphysError as second:
             _log.error("… and its end could not be stored.", exc_info=second)
         self._complete(uid, error)
-
-    def _wait_for_other(self, uid: str, watcher: Watcher | None) -> None:
-        """Wait for a workflow that another process carries out, or that has ended."""
-        pause = threading.Event()
-        while True:
-            with self._store.reader() as reader:
-                row = reader.get(WorkflowRow, uid)
-                if row is None:
-                    raise NotFoundError(f"There is no workflow with the uid {uid}.")
-                waits = not row.owner and queue_of_workflows.is_waiting(reader, uid)
-                if watcher is not None:
-                    watcher(uid, None, reader.load_nodes(uid))
-            if row.finished_at is not None:
-                return
-            if not waits and not self.is_alive(row.owner):
-                raise ConflictError(
-                    f"The process that carried out {row.name} died.", hint="Take it up again: tiphys runs resume RUN"
-                )
-            pause.wait(POLL)
