@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import selectors
-import signal
 import socket
 import threading
 import time
@@ -27,7 +26,7 @@ from tiphys.errors import StackError, TiphysError
 from tiphys.integrations.local.pods.connection import Connection, log_of_server
 from tiphys.integrations.local.pods.folder import PodFolder, in_use, pods_folder
 from tiphys.integrations.local.pods.images import Image, make_shims
-from tiphys.integrations.local.pods.leash import is_held
+from tiphys.integrations.local.pods.job import Job
 from tiphys.integrations.local.pods.orders import PodResult
 from tiphys.integrations.local.pods.placing import prepare
 from tiphys.integrations.local.pods.plan import (
@@ -46,7 +45,6 @@ from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.ports.runner import Report, Runner, Task
 from tiphys.sdk.pods.containers import CANNOT_START
 from tiphys.sdk.pods.ends import report_from_text, report_problem, report_to_text
-from tiphys.sdk.pods.files import remove_tree
 from tiphys.sdk.pods.objects import ArtifactDrivers, Objects
 from tiphys.sdk.pods.progress import read_progress
 
@@ -66,51 +64,6 @@ MOST_REPORTED = 2_000
 ADDRESS = "127.0.0.1"
 #: Threads that place and collect files.
 THREADS = 4
-
-
-class _Job:
-    """A task that was launched or taken up."""
-
-    __slots__ = (
-        "again",
-        "began",
-        "cancelled",
-        "folder",
-        "grace",
-        "notified",
-        "plan",
-        "progress",
-        "report",
-        "sent",
-        "task",
-        "waiting",
-        "watched",
-    )
-
-    def __init__(self, task: Task, report: Report, folder: PodFolder) -> None:
-        self.task = task
-        self.report = report
-        self.folder = folder
-        self.plan: Plan | None = None
-        self.began = time.monotonic()
-        self.cancelled = False
-        self.grace = 0.0
-        #: Whether our pod server was asked for it.
-        self.sent = False
-        #: Whether it was ordered again, because a pod server died before it had begun.
-        self.again = False
-        #: Whether another pod server has it, which tells nobody of its end.
-        self.watched = False
-        #: Whether it was told that it is ready.
-        self.notified = False
-        self.progress = ""
-        #: What is tried again as soon as there may be room on the disk.
-        self.waiting: Callable[[], None] | None = None
-
-    def is_needed(self) -> bool:
-        """Whether somebody holds the pod's leash."""
-        leash = self.task.context.get("leash")
-        return leash is not None and is_held(leash)
 
 
 class PodRunner(Runner):
@@ -150,7 +103,7 @@ class PodRunner(Runner):
         self._making_machine = threading.Lock()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, Job] = {}
         #: Pods that have ended, the latest last: they are told of again if they are launched again.
         self._reported: deque[PodFolder] = deque()
         self._connection: Connection | None = None
@@ -171,7 +124,7 @@ class PodRunner(Runner):
         with self._lock:
             if self._closed or task.id in self._jobs:
                 return
-            job = self._jobs[task.id] = _Job(task, report, PodFolder(self._home, task.id))
+            job = self._jobs[task.id] = Job(task, report, PodFolder(self._home, task.id))
             pool = self._started()
         pool.submit(self._begin, job)
 
@@ -184,7 +137,7 @@ class PodRunner(Runner):
             job.cancelled, job.grace = True, grace
             connection, sent, watched = self._connection, job.sent, job.watched
         if watched:
-            _ask_to_cancel(job)
+            job.ask_to_cancel()
         elif sent and connection is not None:
             connection.send({"op": "cancel", "id": task_id, "grace": grace})
 
@@ -214,7 +167,7 @@ class PodRunner(Runner):
                     lost.append(folder)
                 continue
             with self._lock:
-                job = self._jobs[task.id] = _Job(task, report, folder)
+                job = self._jobs[task.id] = Job(task, report, folder)
                 job.watched = True
                 self._started()
             found.add(task.id)
@@ -281,7 +234,7 @@ class PodRunner(Runner):
 
     # The threads that place and collect files
 
-    def _begin(self, job: _Job) -> None:
+    def _begin(self, job: Job) -> None:
         """Plan, prepare and order a pod, or find that there is one already."""
         try:
             self._order(job)
@@ -295,13 +248,13 @@ class PodRunner(Runner):
             problem = f"The pod of '{job.task.name}' cannot be made: {error!r}"
             self._fail(job, Phase.ERROR, problem)
 
-    def _report_unprepared(self, job: _Job, error: Exception, message: str) -> None:
+    def _report_unprepared(self, job: Job, error: Exception, message: str) -> None:
         if is_full(error):
             self._wait_for_room(job, lambda: self._begin(job))
         else:
             self._fail(job, Phase.ERROR, message)
 
-    def _wait_for_room(self, job: _Job, again: Callable[[], None]) -> None:
+    def _wait_for_room(self, job: Job, again: Callable[[], None]) -> None:
         """Go on with a pod later: nothing is wrong with it, and a full disk gets room again."""
         with self._lock:
             told, self._is_full = self._is_full, True
@@ -324,7 +277,7 @@ class PodRunner(Runner):
             if again is not None:
                 pool.submit(again)
 
-    def _order(self, job: _Job) -> None:
+    def _order(self, job: Job) -> None:
         if job.folder.exists():
             if _is_alive_or_ended(job.folder):
                 self._watch(job)
@@ -336,7 +289,7 @@ class PodRunner(Runner):
             try:
                 prepare(plan, staged, self._store, self._drivers(plan.context.namespace))
             except BaseException:
-                _remove_staged(job)
+                job.remove_staged()
                 raise
         if plan.context.log is not None:
             Path(plan.context.log).parent.mkdir(parents=True, exist_ok=True)
@@ -345,7 +298,7 @@ class PodRunner(Runner):
                 connection = self._connected()
                 job.sent = True
         if not job.sent:
-            _remove_staged(job)
+            job.remove_staged()
             self._finish(job, None)
             return
         connection.send({"op": "launch", "pod": plan.order})
@@ -375,13 +328,13 @@ class PodRunner(Runner):
             self._wake()
         return self._connection
 
-    def _fail(self, job: _Job, phase: Phase, message: str, *, code: int | None = None) -> None:
+    def _fail(self, job: Job, phase: Phase, message: str, *, code: int | None = None) -> None:
         finished = report_problem(job.task, phase, message, at=time.time())
         if finished.outputs is not None:
             finished.outputs.exit_code = code
         self._finish(job, finished)
 
-    def _collect(self, job: _Job, result: PodResult) -> None:
+    def _collect(self, job: Job, result: PodResult) -> None:
         """Report a pod that has ended, once its outputs are stored."""
         if job.cancelled or result["cancelled"]:
             self._finish(job, None)
@@ -405,7 +358,7 @@ class PodRunner(Runner):
         if self._remover is not None and (job.plan is None or needs_staging(job.plan)):
             self._remover.remove(job.folder.path)
 
-    def _finish(self, job: _Job, finished: TaskFinished | None) -> None:
+    def _finish(self, job: Job, finished: TaskFinished | None) -> None:
         if finished is None:
             self._discard(job.folder)
         with self._lock:
@@ -425,12 +378,12 @@ class PodRunner(Runner):
         if self._remover is not None:
             self._remover.remove(folder.discard())
 
-    def _watch(self, job: _Job) -> None:
+    def _watch(self, job: Job) -> None:
         """Another pod server has the task, or had it."""
         with self._lock:
             job.watched = True
         if job.cancelled:
-            _ask_to_cancel(job)
+            job.ask_to_cancel()
         self._wake()
 
     # The listening thread
@@ -483,18 +436,18 @@ class PodRunner(Runner):
             if message["op"] == "ended":
                 self._submit(pool, job, message["result"])
             elif message["op"] == "refused":
-                _remove_staged(job)
+                job.remove_staged()
                 error = OSError(message["errno"], message["problem"])
                 self._report_unprepared(job, error, _unprepared(job, error))
             elif message["op"] == "taken":
-                _remove_staged(job)
+                job.remove_staged()
                 self._watch(job)
             elif not job.cancelled:
                 job.notified = True
                 job.report(TaskReady(job.task.id, ADDRESS))
         return True
 
-    def _submit(self, pool: ThreadPoolExecutor, job: _Job, result: PodResult) -> None:
+    def _submit(self, pool: ThreadPoolExecutor, job: Job, result: PodResult) -> None:
         if job.plan is not None and job.plan.flavour == "process" and not job.task.body.get("outputs"):
             self._collect(job, result)  # there is nothing to wait for
         else:
@@ -511,7 +464,7 @@ class PodRunner(Runner):
         if lost:
             kill_marked([job.folder.mark for job in lost])
         for job in lost:
-            _remove_staged(job)
+            job.remove_staged()
             result = job.folder.result()
             if result is not None:
                 self._collect(job, result)
@@ -528,7 +481,7 @@ class PodRunner(Runner):
                     f"{log_of_server(self._home)} may tell why.",
                 )
 
-    def _look_at(self, job: _Job) -> None:
+    def _look_at(self, job: Job) -> None:
         """See whether a pod of another pod server has ended or become ready."""
         result = job.folder.result()
         server = job.folder.server()
@@ -593,19 +546,5 @@ def _clear(folders: list[PodFolder]) -> None:
             folder.remove()
 
 
-def _unprepared(job: _Job, error: OSError) -> str:
+def _unprepared(job: Job, error: OSError) -> str:
     return f"The pod of '{job.task.name}' could not be prepared: {error}"
-
-
-def _remove_staged(job: _Job) -> None:
-    """Remove what was prepared for a pod and did not become its folder."""
-    if job.plan is not None and job.plan.order["staged"] is not None:
-        remove_tree(job.plan.order["staged"])
-
-
-def _ask_to_cancel(job: _Job) -> None:
-    server = job.folder.server()
-    if server is not None and server.is_alive():
-        job.folder.ask_to_cancel(job.grace)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(server.pid, signal.SIGUSR1)
