@@ -27,7 +27,8 @@ from tiphys.services.events.delivery import LEASE, MOST_ATTEMPTS, Deliverer
 from tiphys.services.events.dispatch import Dispatcher
 from tiphys.services.workflows.service import WorkflowService
 from tiphys.testing.playing import IdleHost
-from tiphys.testing.store_contract import a_node, a_workflow, in_threads
+from tiphys.testing.store_samples import a_node, a_workflow
+from tiphys.testing.store_tools import in_threads
 
 TEMPLATE = {
     "kind": "WorkflowTemplate",

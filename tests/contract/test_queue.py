@@ -13,7 +13,8 @@ from tiphys.records.base import Query
 from tiphys.records.queue import QueuedWorkflow, limit_key
 from tiphys.records.workflows import WorkflowRow
 from tiphys.services.queue import delete_queue_limit, set_queue_limit
-from tiphys.testing.store_contract import a_workflow, in_threads
+from tiphys.testing.store_samples import a_workflow
+from tiphys.testing.store_tools import in_threads
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

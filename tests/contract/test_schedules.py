@@ -20,7 +20,7 @@ from tiphys.records.objects import ObjectKind
 from tiphys.records.workflows import WorkflowSummary
 from tiphys.services.backend import LocalBackend
 from tiphys.testing.playing import IdleHost
-from tiphys.testing.store_contract import in_threads
+from tiphys.testing.store_tools import in_threads
 
 PROCESSES = 3
 #: Some full minute.

@@ -18,7 +18,8 @@ from tiphys.records.artifacts import Artifact
 from tiphys.records.base import Query
 from tiphys.records.runs import Pipeline
 from tiphys.testing.postgres import PostgresServer
-from tiphys.testing.store_contract import StoreContract, a_pipeline, an_artifact
+from tiphys.testing.store_contract import StoreContract
+from tiphys.testing.store_samples import a_pipeline, an_artifact
 
 Open = Callable[[str], SqlStore]
 

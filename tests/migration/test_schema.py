@@ -24,7 +24,7 @@ from tiphys.records.artifacts import Artifact
 from tiphys.records.base import Query
 from tiphys.records.runs import Pipeline
 from tiphys.records.workflows import WorkflowRow
-from tiphys.testing.store_contract import KINDS, a_pipeline
+from tiphys.testing.store_samples import KINDS, a_pipeline
 
 
 def migrate(engine: Engine, revision: str, *, down: bool = False) -> None:

@@ -8,7 +8,7 @@ from tests.unit.cli.conftest import Invoke
 from tiphys._util.times import utc_now
 from tiphys.records.queue import QueuedWorkflow
 from tiphys.services.backend import LocalBackend
-from tiphys.testing.store_contract import a_workflow
+from tiphys.testing.store_samples import a_workflow
 
 
 def test_limits_are_set_listed_and_deleted(invoke: Invoke, read: Callable[..., Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from tests.unit.cli.conftest import Invoke
 
 from tiphys.services.backend import LocalBackend
-from tiphys.testing.store_contract import a_workflow
+from tiphys.testing.store_samples import a_workflow
 
 ENDED = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from tiphys.controller.keeper import share
 from tiphys.controller.leases import Lapses
-from tiphys.testing.store_contract import a_workflow
+from tiphys.testing.store_samples import a_workflow
 
 
 @dataclass

@@ -18,7 +18,7 @@ from tiphys.records.runs import Metadata, Run, StepRun
 from tiphys.records.stacks import Component
 from tiphys.records.tags import TagLink
 from tiphys.records.workflows import WorkflowRow
-from tiphys.testing.store_contract import a_run
+from tiphys.testing.store_samples import a_run
 
 ANY = ["x", "y"]
 
