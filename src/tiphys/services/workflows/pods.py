@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tiphys.services.workflows.claims import claimed_volumes
 
 #: Kubernetes' limit for names, less the hash that ends a pod's name.
 _MAX_PREFIX = 242
+_RESULT = re.compile(r"\bresult\b")
 
 
 def pod_name(workflow: str, node_id: str, template: str) -> str:
@@ -63,6 +65,7 @@ class PodFacts:
             "service_account": spec.get("serviceAccountName") or "default",
             "volumes": [*(spec.get("volumes") or []), *claimed_volumes(row.name, spec)],
             "archive_logs": bool(spec.get("archiveLogs")),
+            "include_result": may_refer_to_results(row.manifest),
         }
         self._plugins = spec.get("executorPlugins") or []
 
@@ -84,6 +87,15 @@ class PodFacts:
             "log": f"{self._logs}/{task.node_id}",
             **({"executor_plugins": self._plugins} if "plugin" in template else {}),
         }
+
+
+def may_refer_to_results(manifest: str) -> bool:
+    """Whether a workflow may refer to `outputs.result` of a node; False only if it certainly does not.
+
+    Standard output that is a result goes through the pod server, which costs, and stands in the status. As in Argo
+    (workflow/controller/operator.go, hasOutputResultRef), but for the workflow as a whole.
+    """
+    return "outputs" in manifest and _RESULT.search(manifest) is not None
 
 
 def pod_labels(
