@@ -28,6 +28,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self, TextIO
 
 from tiphys.ports.artifact_store import ArtifactStore
+from tiphys.sdk import lanes
+from tiphys.sdk.lanes import Lane
 
 #: Name of the file in the artifact store.
 FILE = "log.txt"
@@ -41,6 +43,8 @@ LIVE_AFTER, LIVE_SIZE = 0.5, 8 * 1024
 MANY = 512
 #: Lines of one source have the same time if they come so shortly after one another; seconds.
 GRAIN = 0.001
+#: Pieces of one source within `GRAIN` after which a thread writes through a lane.
+BURST = 16
 #: Seconds between two writes of a process that may be killed, if it prints without pause.
 EAGER = 0.01
 #: Text without an end of line is shown at most so often; seconds.
@@ -112,9 +116,14 @@ class Capture:
         self._token: contextvars.Token[Capture | _ShownOnly | None] | None = None
         self._finished = False
         self.shown_only = None if show is None else _ShownOnly(self)
+        #: Lanes that are open.
+        self.lanes: set[Lane] = set()
 
     def __enter__(self) -> Self:
         _install()
+        outer = _current.get()
+        if outer is not None:
+            outer.close_lanes()
         _active.add(self)
         if _writer is None:
             _start_writer()
@@ -129,12 +138,17 @@ class Capture:
             self._write_out()
             self._close()
 
-    def add(self, source: str, text: str, at: float | None = None) -> None:
-        """Take what was written to a stream, with a mark. Threads that the step left behind are not heard any more."""
+    def add(self, source: str, text: str, at: float | None = None) -> bool:
+        """Take what was written to a stream, with a mark; returns whether that source writes without pause.
+
+        Threads that the step left behind are not heard any more.
+        """
         if self._finished:
-            return
+            return False
         with self._lock:
             now = time.time() if at is None else at
+            first, began, before = self._marks[-1] if self._marks else (0, 0.0, "")
+            is_fast = before is source and len(self._pieces) - first > BURST and now - began < 2 * GRAIN
             self._marks.append((len(self._pieces), now, source))
             self._pieces.append(text)
             ends = _END in text
@@ -144,9 +158,26 @@ class Capture:
                 self.write_soon(EAGER)
         elif len(self._pieces) > MANY:
             _wake.set()
+        return is_fast
+
+    def close_lanes(self) -> None:
+        """Keep what this thread's lanes hold, before something that came later."""
+        owner = threading.get_ident()
+        for lane in [lane for lane in self.lanes if lane.owner == owner]:
+            self.lanes.discard(lane)
+            lane.close_lane()
+
+    def empty_lanes(self) -> None:
+        """Keep what is in all lanes, so that it does not wait for more."""
+        for lane in list(self.lanes):
+            lane.empty()
+            if not lane.is_open:
+                self.lanes.discard(lane)
 
     def add_record(self, record: logging.LogRecord) -> None:
         """Take a log record."""
+        if self.lanes:
+            self.close_lanes()
         try:
             text = record.getMessage()
         except (TypeError, ValueError, KeyError):
@@ -189,6 +220,8 @@ class Capture:
     def _complete(self) -> None:
         """No more is expected: incomplete lines are taken as they are, and nobody else writes them."""
         _active.discard(self)
+        while self.lanes:
+            self.lanes.pop().close_lane()
         if self._poll is not None:
             self._poll(self)
         with self._writing:
@@ -283,6 +316,9 @@ class Capture:
     def forget(self) -> None:
         """In a forked child: the lines are the parent's, and nobody holds the locks here."""
         self._lock, self._writing = threading.RLock(), threading.RLock()
+        for lane in self.lanes:
+            lane.forget()
+        self.lanes.clear()
         self._path, self._file, self._eager, self._poll, self.show = None, None, False, None, None
         self._pieces, self._marks, self._shown, self._rendered = [], [], [], []
         self.take = self._pieces.append
@@ -293,20 +329,26 @@ class _ShownOnly:
 
     source = ""
     until = 0.0
+    lanes: frozenset[Lane] = frozenset()
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
+        self.close_lanes = capture.close_lanes
         self.show = capture.show
         self.take = capture.take
         self.write_soon = capture.write_soon
 
-    def add(self, source: str, text: str) -> None:
+    def add(self, source: str, text: str) -> bool:
         """Take what is to be shown."""
         self._capture.add_shown(source, text)
+        return False
 
 
-class _Router:
-    """Stands for a standard stream: shows what is written there, and keeps it if a step wrote it."""
+class _Router(threading.local):
+    """Stands for a standard stream: shows what is written there, and keeps it if a step wrote it.
+
+    Its attributes are each thread's own, so that a thread may have a lane in the place of `write`.
+    """
 
     def __init__(self, stream: TextIO, source: str) -> None:
         self._stream = stream
@@ -316,12 +358,37 @@ class _Router:
         # What is not the interpreter's own kind of stream may end in another router (a live view wraps one), which must
         # not keep the text a second time.
         self._is_last = type(stream) is io.TextIOWrapper
+        self._is_buffered = self._is_last and not (stream.line_buffering or getattr(stream, "write_through", False))
+        self._lane: tuple[Capture, Lane] | None = None
 
     def write(self, text: str) -> int:
         """Write to the stream below and to the present capture."""
         kept_by = _current.get()
         if kept_by is None:
             return self._write(text)
+        if kept_by.lanes:
+            kept_by.close_lanes()
+        if self._put(kept_by, text) and isinstance(kept_by, Capture) and (self._is_buffered or kept_by.show):
+            self._open_lane(kept_by)
+        return len(text)
+
+    def _put(self, kept_by: Capture | _ShownOnly, text: str) -> bool:
+        """Returns whether text comes without pause."""
+        self._show(kept_by, text)
+        if kept_by.source is self._source and ("\n" not in text or _now() <= kept_by.until):
+            kept_by.take(text)
+            return False
+        return kept_by.add(self._source, text)
+
+    def _put_chunk(self, kept_by: Capture, text: str) -> None:
+        kept_by.add(self._source, text)
+        kept_by.write_soon(0.0)
+        try:
+            self._show(kept_by, text)
+        except UnicodeEncodeError:  # a single print would have failed; whose it was is not known any more
+            self._show(kept_by, text.encode(self._stream.encoding, "backslashreplace").decode(self._stream.encoding))
+
+    def _show(self, kept_by: Capture | _ShownOnly, text: str) -> None:
         if kept_by.show is None:
             if self._is_last:
                 self._write(text)
@@ -331,16 +398,24 @@ class _Router:
                     self._write(text)
                 finally:
                     _current.reset(token)
-        if kept_by.source is self._source and ("\n" not in text or _now() <= kept_by.until):
-            kept_by.take(text)
-        else:
-            kept_by.add(self._source, text)
-        return len(text)
+
+    def _open_lane(self, kept_by: Capture) -> None:
+        if self._lane is None or self._lane[0] is not kept_by:
+            self._lane = (kept_by, Lane(self.__dict__, lambda text: self._put_chunk(kept_by, text)))
+        lane = self._lane[1]
+        lane.open()
+        kept_by.lanes.add(lane)
+        _wake.set()
 
     def flush(self) -> None:
         """Show what was written."""
         kept_by = _current.get()
-        if kept_by is None or kept_by.show is None:
+        if kept_by is None:
+            self._flush()
+            return
+        if kept_by.lanes:
+            kept_by.close_lanes()
+        if kept_by.show is None:
             self._flush()
         else:
             kept_by.write_soon(REFRESH)
@@ -534,13 +609,19 @@ def _start_writer() -> None:
 def _write() -> None:
     """Write due lines to live files until there was nothing to do for a while."""
     global _writer
-    idle_since = time.monotonic()
+    idle_since = ticked = time.monotonic()
     broken: set[Capture] = set()
     while True:
-        _wake.wait(TICK)
+        is_woken = _wake.wait(lanes.PAUSE if any(each.lanes for each in list(_active)) else TICK)
         _wake.clear()
+        now = time.monotonic()
         for each in list(_active):
-            idle_since = time.monotonic()
+            each.empty_lanes()
+        if not is_woken and now - ticked < TICK:
+            continue
+        ticked = now
+        for each in list(_active):
+            idle_since = now
             if each in broken:
                 continue
             try:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -345,3 +347,143 @@ def test_threads_that_print_much_at_once_lose_nothing(store, context):
             thread.join()
         digest = log.finish(store)
     assert sorted(text for _, text in lines(store, digest)) == sorted(f"{n} {i}" for n in range(4) for i in range(2000))
+
+
+@contextlib.contextmanager
+def buffered(path: Path) -> Iterator[None]:
+    """Both streams go to a file, as those of most programs that print much."""
+    with (
+        path.open("w", encoding="ascii") as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
+        yield
+
+
+def until_a_lane_is_open(log: logs.Capture) -> int:
+    deadline = time.monotonic() + 20
+    count = 0
+    while not log.lanes:
+        assert time.monotonic() < deadline, "no lane was opened"
+        print("early")
+        count += 1
+    return count
+
+
+def test_what_is_printed_without_pause_goes_through_a_lane_and_is_whole(store, context, tmp_path):
+    with buffered(tmp_path / "output"), capture(context) as log:
+        early = until_a_lane_is_open(log)
+        wrote = [sys.stdout.write(f"line {number} \u00e4 \udc80\n") for number in range(5000)]
+        print("in the end", end="")
+        digest = log.finish(store)
+        assert not log.lanes
+    assert wrote == [len(f"line {number} \u00e4 \udc80\n") for number in range(5000)]
+    shown = (tmp_path / "output").read_text().splitlines()
+    assert shown == ["early"] * early + [f"line {number} \\xe4 \\udc80" for number in range(5000)] + ["in the end"]
+    found = [text for _, text in lines(store, digest)]
+    assert found == ["early"] * early + [f"line {number} \u00e4 \\udc80" for number in range(5000)] + ["in the end"]
+
+
+def test_a_lane_keeps_the_order_of_the_streams_and_of_records(store, context, tmp_path):
+    with buffered(tmp_path / "output"), capture(context) as log:
+        for number in range(20):
+            until_a_lane_is_open(log)
+            print("before", number)
+            print("error", number, file=sys.stderr)
+            until_a_lane_is_open(log)
+            print("between", number)
+            logging.getLogger("lane").warning("record %d", number)
+        digest = log.finish(store)
+    found = [text.split(": ")[-1] for _, text in lines(store, digest) if text != "early"]
+    assert found == [f"{word} {number}" for number in range(20) for word in ("before", "error", "between", "record")]
+
+
+def test_what_waits_in_a_lane_is_shown_when_nothing_more_comes(context, tmp_path):
+    with buffered(tmp_path / "output"), capture(context) as log:
+        until_a_lane_is_open(log)
+        print("the last")
+        deadline = time.monotonic() + 20
+        while log.lanes or not live_path(context["home"], "r", "s", 0).exists():
+            assert time.monotonic() < deadline, "the lane was not emptied"
+            time.sleep(0.01)
+        assert live_path(context["home"], "r", "s", 0).read_text().endswith("stdout the last\n")
+
+
+def test_a_flush_shows_what_waits_in_a_lane(context, tmp_path):
+    with buffered(tmp_path / "output"), capture(context) as log:
+        until_a_lane_is_open(log)
+        print("the last", flush=True)
+        assert not log.lanes
+        assert (tmp_path / "output").read_text().endswith("the last\n")
+
+
+def test_a_lane_ends_with_its_step(store, context, tmp_path):
+    with buffered(tmp_path / "output"):
+        with capture(context) as log:
+            until_a_lane_is_open(log)
+            write = sys.stdout.write
+            digest = log.finish(store)
+            print("after it was stored")
+        print("after the step")
+        write("by an old way\n")
+    assert {text for _, text in lines(store, digest)} == {"early"}
+    assert (tmp_path / "output").read_text().endswith("after it was stored\nafter the step\nby an old way\n")
+
+
+def test_a_step_within_a_step_has_its_own_lane(store, context, tmp_path):
+    with buffered(tmp_path / "output"), capture(context) as outer:
+        until_a_lane_is_open(outer)
+        print("outer")
+        with capture({**context, "step_name": "inner"}) as inner:
+            until_a_lane_is_open(inner)
+            print("inner")
+            inner_digest = inner.finish(store)
+        until_a_lane_is_open(outer)
+        print("outer again")
+        outer_digest = outer.finish(store)
+    assert [text for _, text in lines(store, inner_digest) if text != "early"] == ["inner"]
+    assert [text for _, text in lines(store, outer_digest) if text != "early"] == ["outer", "outer again"]
+
+
+def test_a_forked_child_forgets_its_parents_lane(store, context, tmp_path):
+    with buffered(tmp_path / "output"), capture(context) as log:
+        until_a_lane_is_open(log)
+        print("of the parent")
+        child = os.fork()
+        if child == 0:
+            print("of the child", flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+        digest = log.finish(store)
+    assert [text for _, text in lines(store, digest) if text != "early"] == ["of the parent"]
+    shown = [line for line in (tmp_path / "output").read_text().splitlines() if line != "early"]
+    assert sorted(shown) == ["of the child", "of the parent"]
+
+
+def test_a_signal_handler_that_prints_while_a_lane_is_emptied_loses_nothing(store, context, tmp_path, monkeypatch):
+    kept = logs.Capture.add
+
+    def add(self: logs.Capture, source: str, text: str, at: float | None = None) -> bool:
+        if len(text) > 1000:
+            print("from a handler")
+        return kept(self, source, text, at)
+
+    with buffered(tmp_path / "output"), capture(context) as log:
+        until_a_lane_is_open(log)
+        monkeypatch.setattr(logs.Capture, "add", add)
+        for number in range(5000):
+            print(f"line {number}")
+        digest = log.finish(store)
+    found = [text for _, text in lines(store, digest) if text != "early"]
+    assert "from a handler" in found
+    assert [text for text in found if text != "from a handler"] == [f"line {number}" for number in range(5000)]
+
+
+def test_only_what_is_buffered_anyway_goes_through_a_lane(context, tmp_path, monkeypatch):
+    with (tmp_path / "terminal").open("w", buffering=1) as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", terminal)
+        with capture(context) as log:
+            for number in range(5000):
+                print(number)
+                assert not log.lanes
+            assert (tmp_path / "terminal").read_text().endswith("4999\n")
