@@ -208,7 +208,7 @@ class ArtifactService(Artifacts):
         stores = self._artifact_stores()
         now = to_epoch(utc_now())
         # In this order: a run that ends between the two has its outputs recorded when they are looked at.
-        oldest_kept = min([now - grace, *self._beginnings_of_runs(now)])
+        oldest_kept = min([now - grace - CLOCK_STEP, *self._beginnings_of_runs(now)])
         kept = self._referenced()
         for store in stores:
             for digest, size, used_at in store.list_trees():
