@@ -28,15 +28,20 @@ class Lane(io.RawIOBase):
     Args:
         attributes: Where the thread finds the stream's attributes, before those of its class.
         keep: Takes what was gathered, in order; called from the owning thread, or from that which empties the lane.
+        write_on: The stream's own `write`.
     """
 
-    def __init__(self, attributes: MutableMapping[str, Any], keep: Callable[[str], object]) -> None:
+    def __init__(
+        self, attributes: MutableMapping[str, Any], keep: Callable[[str], object], write_on: Callable[[str], int]
+    ) -> None:
         super().__init__()
         self._attributes = attributes
         self._keep: Callable[[str], object] | None = keep
+        self._write_on = write_on
         self.owner = threading.get_ident()
         self.is_open = False
         self._used = False
+        self._is_keeping = False
         # Reentrant: a signal handler may print while text is being kept.
         self._lock = threading.RLock()
         below: Any = self  # a buffer in between would hold back what is flushed
@@ -51,10 +56,15 @@ class Lane(io.RawIOBase):
         self._attributes[_NAME] = self._buffer.write
 
     def close_lane(self) -> None:
-        """What was gathered is kept, and so is at once what somebody writes who still holds the buffer's `write`."""
-        self.is_open = False
-        self._attributes.pop(_NAME, None)
+        """What was gathered is kept, and so is at once what somebody writes who still holds the buffer's `write`.
+
+        Not by a signal handler that prints while its thread keeps a chunk: the buffer holds a text back meanwhile.
+        """
+        if self._is_keeping and threading.get_ident() == self.owner:
+            return
         with self._lock:
+            self.is_open = False
+            self._attributes.pop(_NAME, None)
             self._buffer.reconfigure(write_through=True)
             self._buffer.flush()  # what came between the last flush and the change
 
@@ -63,7 +73,7 @@ class Lane(io.RawIOBase):
         with self._lock:
             self._buffer.flush()
             is_used, self._used = self._used, False
-        if not is_used:
+        if self.is_open and not is_used:
             self.close_lane()
 
     def forget(self) -> None:
@@ -81,6 +91,7 @@ class Lane(io.RawIOBase):
         text = str(data, "utf-8", "surrogatepass")
         is_owner = threading.get_ident() == self.owner
         if is_owner:
+            self._is_keeping = True
             self._attributes.pop(_NAME, None)
         try:
             with self._lock:
@@ -88,6 +99,14 @@ class Lane(io.RawIOBase):
                 if self._keep is not None:
                     self._keep(text)
         finally:
-            if is_owner and self.is_open:
-                self._attributes[_NAME] = self._buffer.write
+            if is_owner:
+                self._is_keeping = False
+                # Where the lane was closed meanwhile, the buffer is yet to take the text that was too much for it.
+                self._attributes[_NAME] = self._buffer.write if self.is_open else self._write_last
         return len(text)
+
+    def _write_last(self, text: str) -> int:
+        self._attributes.pop(_NAME, None)
+        with self._lock:
+            self._buffer.flush()
+        return self._write_on(text)

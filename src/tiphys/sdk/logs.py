@@ -116,8 +116,9 @@ class Capture:
         self._token: contextvars.Token[Capture | _ShownOnly | None] | None = None
         self._finished = False
         self.shown_only = None if show is None else _ShownOnly(self)
-        #: Lanes that are open.
+        #: Lanes that are open, and all.
         self.lanes: set[Lane] = set()
+        self.all_lanes: list[Lane] = []
 
     def __enter__(self) -> Self:
         _install()
@@ -164,12 +165,13 @@ class Capture:
         """Keep what this thread's lanes hold, before something that came later."""
         owner = threading.get_ident()
         for lane in [lane for lane in self.lanes if lane.owner == owner]:
-            self.lanes.discard(lane)
             lane.close_lane()
+            if not lane.is_open:
+                self.lanes.discard(lane)
 
     def empty_lanes(self) -> None:
         """Keep what is in all lanes, so that it does not wait for more."""
-        for lane in list(self.lanes):
+        for lane in list(self.all_lanes):
             lane.empty()
             if not lane.is_open:
                 self.lanes.discard(lane)
@@ -220,8 +222,9 @@ class Capture:
     def _complete(self) -> None:
         """No more is expected: incomplete lines are taken as they are, and nobody else writes them."""
         _active.discard(self)
-        while self.lanes:
-            self.lanes.pop().close_lane()
+        self.lanes.clear()
+        for lane in self.all_lanes:
+            lane.close_lane()
         if self._poll is not None:
             self._poll(self)
         with self._writing:
@@ -316,7 +319,7 @@ class Capture:
     def forget(self) -> None:
         """In a forked child: the lines are the parent's, and nobody holds the locks here."""
         self._lock, self._writing = threading.RLock(), threading.RLock()
-        for lane in self.lanes:
+        for lane in self.all_lanes:
             lane.forget()
         self.lanes.clear()
         self._path, self._file, self._eager, self._poll, self.show = None, None, False, None, None
@@ -372,6 +375,9 @@ class _Router(threading.local):
             self._open_lane(kept_by)
         return len(text)
 
+    def _write_slowly(self, text: str) -> int:
+        return _Router.write(self, text)
+
     def _put(self, kept_by: Capture | _ShownOnly, text: str) -> bool:
         """Returns whether text comes without pause."""
         self._show(kept_by, text)
@@ -401,7 +407,8 @@ class _Router(threading.local):
 
     def _open_lane(self, kept_by: Capture) -> None:
         if self._lane is None or self._lane[0] is not kept_by:
-            self._lane = (kept_by, Lane(self.__dict__, lambda text: self._put_chunk(kept_by, text)))
+            self._lane = (kept_by, Lane(self.__dict__, lambda text: self._put_chunk(kept_by, text), self._write_slowly))
+            kept_by.all_lanes.append(self._lane[1])
         lane = self._lane[1]
         lane.open()
         kept_by.lanes.add(lane)

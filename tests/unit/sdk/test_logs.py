@@ -465,7 +465,7 @@ def test_a_signal_handler_that_prints_while_a_lane_is_emptied_loses_nothing(stor
     chunks = []
 
     def add(self: logs.Capture, source: str, text: str, at: float | None = None) -> bool:
-        if len(text) > 1000:
+        if len(text) > 1000 and threading.current_thread() is threading.main_thread():
             chunks.append(len(text))
             print("from a handler")
         return kept(self, source, text, at)
@@ -482,6 +482,35 @@ def test_a_signal_handler_that_prints_while_a_lane_is_emptied_loses_nothing(stor
     found = "".join(f"{text}\n" for _, text in lines(store, digest) if text != "early")
     assert found.count("from a handler\n") == len(chunks)  # perhaps between a text and its end of line
     assert found.replace("from a handler\n", "") == "".join(f"line {number}\n" for number in range(count))
+
+
+def test_a_lane_that_another_thread_closes_holds_nothing_back(store, context, tmp_path, monkeypatch):
+    kept = logs.Capture.add
+    closed = []
+
+    def add(self: logs.Capture, source: str, text: str, at: float | None = None) -> bool:
+        if len(text) > 1000 and threading.current_thread() is threading.main_thread():
+            lane = next(iter(self.lanes))
+            lane._lock.release()  # as if this thread came a moment later
+            closer = threading.Thread(target=lane.close_lane)
+            closer.start()
+            closer.join()
+            lane._lock.acquire()
+            self.lanes.discard(lane)
+            closed.append(len(text))
+        return kept(self, source, text, at)
+
+    with buffered(tmp_path / "output"), capture(context) as log:
+        until_a_lane_is_open(log)
+        monkeypatch.setattr(logs.Capture, "add", add)
+        deadline, count = time.monotonic() + 20, 0
+        while len(closed) < 3:
+            assert time.monotonic() < deadline, "no chunk was kept"
+            print(f"line {count}")
+            count += 1
+        digest = log.finish(store)
+    found = [text for _, text in lines(store, digest) if text != "early"]
+    assert found == [f"line {number}" for number in range(count)]
 
 
 def test_only_what_is_buffered_anyway_goes_through_a_lane(context, tmp_path, monkeypatch):
