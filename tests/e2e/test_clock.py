@@ -90,6 +90,15 @@ def slots(client: httpx2.Client) -> list[str]:
     return [found[key] for item in items if key in (found := item["metadata"].get("annotations") or {})]
 
 
+def tracebacks(output: str) -> list[str]:
+    """What a server tells of exceptions, but for libfaketime's own.
+
+    It makes a sleep until some time one of some length, and refuses it (EINVAL) where that time has just passed.
+    """
+    told = output.split("Traceback (most recent call last):")[1:]
+    return [each for each in told if not ("time.sleep(" in each and "OSError: [Errno 22]" in each)]
+
+
 @pytest.mark.parametrize("jump", [HOUR, -HOUR])
 def test_the_clock_of_a_server_jumps(tmp_path: Path, jump: int) -> None:
     clock = FalseClock(tmp_path / "clock")
@@ -129,7 +138,7 @@ def test_the_clock_of_a_server_jumps(tmp_path: Path, jump: int) -> None:
         times = slots(client)
         assert max(Counter(times).values()) == 1
         assert client.get("/healthz").status_code == 200
-        assert "Traceback" not in server.end()
+        assert tracebacks(server.end()) == []
 
 
 def test_the_clock_of_a_replica_jumps(tmp_path: Path) -> None:
