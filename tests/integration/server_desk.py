@@ -9,11 +9,13 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx2
 from hera.workflows import WorkflowsService
@@ -26,11 +28,42 @@ PATIENCE = 60.0
 RUNNER = "process" if usable("sandbox") else "sandbox"
 
 
+class Output:
+    """What a process prints, read while it runs: one that nobody reads from ends up waiting for a reader."""
+
+    def __init__(self, source: IO[str]) -> None:
+        self.lines: list[str] = []
+        self._source = source
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with self._source:
+            self.lines.extend(self._source)
+
+    def find(self, pattern: str, process: subprocess.Popen[str]) -> re.Match[str]:
+        """Wait until this is printed."""
+        while True:
+            ended = process.poll() is not None
+            found = re.search(pattern, self.whole() if ended else "".join(self.lines))
+            if found is not None:
+                return found
+            assert not ended, "".join(self.lines)
+            time.sleep(0.01)
+
+    def whole(self) -> str:
+        """All of it, when the process has ended."""
+        self._reader.join(PATIENCE)
+        assert not self._reader.is_alive(), "".join(self.lines)
+        return "".join(self.lines)
+
+
 @dataclass(frozen=True)
 class RunningServer:
     url: str
     home: Path
     process: subprocess.Popen[str]
+    output: Output
     #: What it printed up to its address.
     said: str
 
@@ -48,7 +81,8 @@ class RunningServer:
     def end(self, sign: int = signal.SIGTERM) -> str:
         """End it; returns what it printed after its address."""
         self.process.send_signal(sign)
-        return self.process.communicate(timeout=PATIENCE)[0]
+        self.process.wait(PATIENCE)
+        return self.output.whole().removeprefix(self.said)
 
 
 def free_port() -> str:
@@ -67,20 +101,16 @@ def running_server(home: Path, *options: str, **environment: str) -> Iterator[Ru
         env={**os.environ, "TIPHYS_HOME": str(home), **environment},
         start_new_session=True,
     )
+    assert process.stdout is not None
+    output = Output(process.stdout)
     try:
-        assert process.stdout is not None
-        said, found = "", None
-        for line in process.stdout:
-            said += line
-            found = re.search(r"https?://[\d.]+:\d+", line)
-            if found:
-                break
-        assert found, said
-        yield RunningServer(found[0].replace("0.0.0.0", "127.0.0.1"), home, process, said)
+        found = output.find(r"(https?://[\d.]+:\d+)\b.*\n", process)
+        said = found.string[: found.end()]
+        yield RunningServer(found[1].replace("0.0.0.0", "127.0.0.1"), home, process, output, said)
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+        process.kill()
+        process.wait()
+        output.whole()
 
 
 def workflow(*command: str, **spec: Any) -> dict[str, Any]:

@@ -52,8 +52,7 @@ def test_what_ran_when_it_was_killed_is_taken_up(tmp_path: Path) -> None:
     with running_server(tmp_path / "home") as server, server.client() as client:
         name = submit(client, "sh", "-c", "sleep 3; echo done")
         wait(client, name, "Running")
-        server.process.kill()
-        server.process.communicate()
+        server.end(signal.SIGKILL)
     with running_server(tmp_path / "home") as server, server.client() as client:
         wait(client, name, "Succeeded")
         assert server.process.poll() is None
@@ -64,8 +63,7 @@ def test_a_controller_takes_it_up_too_and_ends_in_order_though_containers_run(tm
     with running_server(home) as server, server.client() as client:
         name = submit(client, "sleep", "100")
         wait(client, name, "Running")
-        server.process.kill()
-        server.process.communicate()
+        server.end(signal.SIGKILL)
     command = [sys.executable, "-m", "tiphys", "argo", "controller"]
     environment = {**os.environ, "TIPHYS_HOME": str(home)}
     with subprocess.Popen(
