@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from datetime import timedelta
 
+from tiphys._util.outages import Outage
 from tiphys._util.zones import local_zone
 from tiphys.controller.cleaning import Cleaner
 from tiphys.controller.cron import CronScheduler
@@ -36,6 +37,7 @@ class Caretaker:
     def __init__(self, backend: LocalBackend, *, look_back: timedelta) -> None:
         clock = self._clock = SystemClock()
         self._backend = backend
+        self._outage = Outage(_log, "looking at schedules and cleaning up")
         self._cleaner = Cleaner(backend, clock=clock)
         self._scheduler = CronScheduler(backend, self._cleaner, clock=clock, zone=local_zone(), look_back=look_back)
 
@@ -55,10 +57,11 @@ class Caretaker:
             self._scheduler.look()
             if everything:
                 self._clean()
+            self._outage.over()
         except StoreError as error:
-            _log.warning("the metadata store failed; looking again later: %s", error.message)
+            self._outage.failed(error.message)
         except OSError as error:
-            _log.warning("schedules and cleaning up failed; looking again later: %s", error)
+            self._outage.failed(str(error))
 
     def one_round(self) -> None:
         """Start what is due, wait for all that this process carries out, and clean up."""

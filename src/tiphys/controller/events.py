@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
+from tiphys._util.outages import Outage
 from tiphys.controller.owner import is_alive, this_process
 from tiphys.controller.posting import post
 from tiphys.errors import StoreError
@@ -45,14 +46,16 @@ class EventDesk:
         """Carry events out until told to end; a database that fails is asked again."""
         rounds_every = round(ROUND / PAUSE)
         number = 0
+        outage = Outage(_log, "looking for events")
         while not ending.is_set():
             try:
                 if number % rounds_every == 0:
                     self._dispatcher.clean()
                 while self._dispatcher.dispatch() and not ending.is_set():
                     pass
+                outage.over()
             except StoreError as error:
-                _log.warning("the metadata store failed; looking for events again later: %s", error.message)
+                outage.failed(error.message)
             number += 1
             ending.wait(PAUSE)
 
@@ -79,6 +82,7 @@ class Courier:
         rounds_every = round(ROUND / PAUSE)
         number = 0
         busy: dict[str, Future[int]] = {}
+        outage = Outage(_log, "posting news")
         with ThreadPoolExecutor(POSTERS, "tiphys-courier") as pool:
             while not ending.is_set():
                 busy = {key: one for key, one in busy.items() if not _is_done(one)}
@@ -88,8 +92,9 @@ class Courier:
                     for subscription in self._deliverer.due():
                         if subscription.id not in busy:
                             busy[subscription.id] = pool.submit(self._deliverer.deliver, subscription, ending.is_set)
+                    outage.over()
                 except StoreError as error:
-                    _log.warning("the metadata store failed; posting news again later: %s", error.message)
+                    outage.failed(error.message)
                 number += 1
                 ending.wait(PAUSE)
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 
+from tiphys._util.outages import Outage
 from tiphys.controller.leases import BEAT, Lapses, Leases
 from tiphys.controller.owner import is_alive, is_here
 from tiphys.controller.queue import claim, give_back, limits_of
@@ -69,6 +70,7 @@ class Keeper:
         self._serving = False
         self._retired = False
         self._lapses = Lapses()
+        self._outage = Outage(_log, "looking for workflows")
         #: Owners of whom something was left over at the last look.
         self._left_over: set[str] = set()
         #: Workflows of this process that it did not carry out at the last look: somebody may be about to begin them.
@@ -144,9 +146,10 @@ class Keeper:
                     self._next_beat = self._clock.elapsed() + BEAT
                     self._beat()
                 self._take_turns()
+                self._outage.over()
             except TiphysError as error:
                 self._lapses.forget()
-                _log.warning("the metadata store failed; looking again later: %s", error.message)
+                self._outage.failed(error.message)
             except Exception:  # noqa: BLE001  told of, and tried again
                 # Without this thread others would take this process for dead.
                 self._lapses.forget()

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+from tiphys._util.outages import Outage
 from tiphys.controller import queue as queue_of_workflows
 from tiphys.controller.fencing import new_places
 from tiphys.controller.figures import Figures
@@ -112,6 +113,7 @@ class Controller(EngineHost):
         self._commits = 0
         self._revisions: dict[str, int] = {}
         self._next_poll = 0.0
+        self._outage = Outage(_log, "looking for requests")
         #: When the controller's own thread looks up at the latest.
         self._wakes_at: float | None = None
         #: Requests that were read and are being granted: id → workflow.
@@ -396,8 +398,9 @@ class Controller(EngineHost):
                 wishes = reader.find(Query.of(WorkflowRequest, workflow_uid=list(self._works), order="id"))
                 grants = granted(reader, waiting) if waiting else []
         except StoreError as error:
-            _log.warning("The metadata store failed (%s); looking for requests again later.", error.message)
+            self._outage.failed(error.message)
             return []
+        self._outage.over()
         for uid, place in lost.items():
             self._lose(uid, place)
         events: list[tuple[str, Event]] = [

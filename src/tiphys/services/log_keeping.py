@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tiphys._util.ids import new_id
+from tiphys._util.outages import Outage
 from tiphys._util.times import utc_now
 from tiphys.errors import TiphysError
 from tiphys.plugins.loading import load
@@ -100,6 +101,7 @@ class LogKeeper:
         self._live: dict[str, dict[Path, _Live]] = {}
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
+        self._outage = Outage(_log, "storing logs")
 
     def tend(self, uids: Collection[str], ended: Collection[str] = ()) -> None:
         """Look after the logs of these workflows from now on, and for a last time after those that have ended."""
@@ -137,8 +139,9 @@ class LogKeeper:
     def _look_safely(self) -> None:
         try:
             self.look()
+            self._outage.over()
         except (TiphysError, OSError) as error:
-            _log.warning("Logs could not be stored; looking again later: %s", error)
+            self._outage.failed(str(error))
 
     def look(self) -> None:
         """Store what is due."""
