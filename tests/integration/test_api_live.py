@@ -19,7 +19,7 @@ from tiphys.engine.model import Node, NodeType, Phase
 from tiphys.errors import NotFoundError
 from tiphys.ports.store import WorkflowBatch
 from tiphys.ports.wire import API
-from tiphys.sdk.logs import live_path
+from tiphys.sdk.logs.files import live_path
 from tiphys.server import streams
 from tiphys.services.backend import LocalBackend
 from tiphys.services.recorder import MLRecorder

@@ -27,7 +27,7 @@ from tiphys.ports.runner import Runner, Task
 from tiphys.ports.step_result import StepResult
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.sdk.components import components_of
-from tiphys.sdk.logs import path_of
+from tiphys.sdk.logs.files import path_of
 from tiphys.sdk.wire import finished_to_text, node_from_json, task_from_json
 
 #: What a store is made of that a server keeps on its own disk.

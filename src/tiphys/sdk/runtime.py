@@ -23,7 +23,8 @@ from tiphys.ports.step_result import OutputVersion, StepResult
 from tiphys.sdk.components import Components, components_of
 from tiphys.sdk.context import StepContext, enter_step_context, leave_step_context
 from tiphys.sdk.hooks import call_hook
-from tiphys.sdk.logs import Capture, capture, path_of, store_log
+from tiphys.sdk.logs.capture import Capture, capture
+from tiphys.sdk.logs.files import path_of, store_log
 from tiphys.sdk.plain import plain_values
 from tiphys.sdk.registry import resolve
 from tiphys.sdk.step_inputs import load_inputs, signature_of

@@ -31,7 +31,7 @@ from tiphys.records.logs import LogPart
 from tiphys.records.runs import ExecutionStatus, Run, StepRun
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowSummary
-from tiphys.sdk.logs import FILE, PART, logs_of_run
+from tiphys.sdk.logs.files import FILE, PART, logs_of_run
 from tiphys.services.artifacts import as_artifact_store
 from tiphys.services.log_reading import origin_of
 from tiphys.services.stacks import StackService

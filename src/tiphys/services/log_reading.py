@@ -20,7 +20,7 @@ from tiphys._util.times import to_epoch
 from tiphys.plugins.loading import load
 from tiphys.ports.artifact_store import ArtifactStore
 from tiphys.records.logs import LogPart
-from tiphys.sdk.logs import FILE
+from tiphys.sdk.logs.files import FILE
 
 #: Bytes of a log that are looked at together for where its last lines begin.
 _BLOCK = 64 * 1024

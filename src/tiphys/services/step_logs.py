@@ -10,7 +10,7 @@ from tiphys.ports.store import Reader
 from tiphys.records.base import Query
 from tiphys.records.logs import LogPart
 from tiphys.records.runs import StepRun
-from tiphys.sdk.logs import LogLine, live_path, parse_line
+from tiphys.sdk.logs.files import LogLine, live_path, parse_line
 from tiphys.services.log_reading import LogCursor, LogPlace
 
 #: Lines and bytes of a batch at most: whoever reads 50 MB holds no more than this of it.

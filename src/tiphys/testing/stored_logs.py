@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tiphys.ports.artifact_store import ArtifactStore
-from tiphys.sdk.logs import FILE, LogLine, parse_line
+from tiphys.sdk.logs.files import FILE, LogLine, parse_line
 
 
 def read_log(store: ArtifactStore, digest: str) -> Iterator[LogLine]:

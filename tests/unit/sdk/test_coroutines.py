@@ -10,7 +10,7 @@ import pytest
 from tiphys.integrations.local.artifact_store import LocalArtifactStore
 from tiphys.integrations.local.config import LocalArtifactStoreConfig
 from tiphys.sdk.coroutines import run
-from tiphys.sdk.logs import capture
+from tiphys.sdk.logs.capture import capture
 from tiphys.testing.stored_logs import read_log
 
 

@@ -14,7 +14,8 @@ from tiphys._util.ids import new_id
 from tiphys.engine.model import Node, NodeType, Phase, Reason
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.sdk import progress_live
-from tiphys.sdk.logs import capture, live_path, parse_line
+from tiphys.sdk.logs.capture import capture
+from tiphys.sdk.logs.files import live_path, parse_line
 from tiphys.sdk.progress import Board, PlainView, Writer, observer_for, step_line
 from tiphys.sdk.progress_live import Lifted, Screen, TerminalView, cut, frame
 

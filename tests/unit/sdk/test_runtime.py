@@ -20,7 +20,7 @@ from tiphys.records.artifacts import ArtifactRef
 from tiphys.sdk.components import components_of
 from tiphys.sdk.config import UnmaterializedArtifact
 from tiphys.sdk.context import get_step_context
-from tiphys.sdk.logs import live_path
+from tiphys.sdk.logs.files import live_path
 from tiphys.sdk.materializing import load_value, save_value
 from tiphys.sdk.registry import remember
 from tiphys.sdk.runtime import report_lost, run_task

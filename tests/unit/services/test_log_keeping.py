@@ -11,7 +11,7 @@ from tiphys.ports.store import WorkflowBatch
 from tiphys.ports.workflows import LogQuery, SubmitOptions
 from tiphys.records.base import Query
 from tiphys.records.logs import LogPart
-from tiphys.sdk.logs import PART, live_path
+from tiphys.sdk.logs.files import PART, live_path
 from tiphys.sdk.pods.log_times import note_size, times_of
 from tiphys.services.backend import LocalBackend
 from tiphys.services.log_keeping import AGE, LogKeeper

@@ -15,7 +15,7 @@ from tiphys.records.base import EntityType, Query
 from tiphys.records.models import ModelLink
 from tiphys.records.runs import ExecutionStatus, Pipeline, Run, StepRun
 from tiphys.records.workflows import WorkflowRow
-from tiphys.sdk.logs import FILE, live_path
+from tiphys.sdk.logs.files import FILE, live_path
 from tiphys.services.backend import LocalBackend
 from tiphys.services.submission import resolve_name
 from tiphys.testing.playing import a_request, a_workflow, step_body

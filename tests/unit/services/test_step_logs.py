@@ -10,7 +10,7 @@ import pytest
 from tiphys.integrations.local.artifact_store import LocalArtifactStore
 from tiphys.integrations.local.config import LocalArtifactStoreConfig
 from tiphys.records.runs import StepRun
-from tiphys.sdk.logs import live_path, store_file
+from tiphys.sdk.logs.files import live_path, store_file
 from tiphys.services.step_logs import StepLogs
 
 STEP = StepRun(id="s", run_id="r", name="train", node_id="n")

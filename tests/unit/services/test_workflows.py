@@ -16,7 +16,7 @@ from tiphys.records.base import Query
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.records.synchronization import LockClaim
 from tiphys.records.workflows import WorkflowOperation, WorkflowRequest, WorkflowRow, WorkflowSummary
-from tiphys.sdk.logs import live_path
+from tiphys.sdk.logs.files import live_path
 from tiphys.services.workflows import changes as changes_module
 from tiphys.services.workflows import service as service_module
 from tiphys.services.workflows.listing import matcher

@@ -24,7 +24,7 @@ from tiphys.errors import StepCancelledError
 from tiphys.integrations.local.messages import write_echo
 from tiphys.integrations.local.task_folder import STREAMS, TaskFolder
 from tiphys.ports.materializer import BaseMaterializer, registered
-from tiphys.sdk.logs import Capture, expect_crashes
+from tiphys.sdk.logs.capture import Capture, expect_crashes
 from tiphys.sdk.registry import accept
 from tiphys.sdk.runtime import run_task
 from tiphys.sdk.wire import finished_to_text, task_from_json

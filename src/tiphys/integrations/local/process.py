@@ -28,7 +28,7 @@ from tiphys.integrations.local.messages import EchoReader, Unpacker, pack
 from tiphys.integrations.local.payloads import Payloads
 from tiphys.integrations.local.task_folder import TaskFolder, tasks_folder
 from tiphys.ports.runner import Report, Runner, Task
-from tiphys.sdk.logs import append_lines, last_lines, path_of
+from tiphys.sdk.logs.files import append_lines, last_lines, path_of
 from tiphys.sdk.runtime import report_lost
 from tiphys.sdk.wire import finished_from_text, task_to_json
 

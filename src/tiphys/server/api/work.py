@@ -22,7 +22,7 @@ from tiphys.ports.runner import Task
 from tiphys.records.runs import ExecutionStatus, Run
 from tiphys.records.stacks import ComponentType
 from tiphys.records.workflows import WorkflowSummary
-from tiphys.sdk.logs import path_of
+from tiphys.sdk.logs.files import path_of
 from tiphys.sdk.wire import finished_from_text, node_to_json, task_to_json
 from tiphys.server.api.answers import answer, nothing
 from tiphys.server.api.artifact_data import commit

@@ -2,7 +2,7 @@
 
 A container's lines stand as it wrote them, in a file of their own, and hold no times: a line's time is that of the
 first look at the file that saw it (`sdk/pods/log_times.py`), or of the file's last change. Lines of Python steps
-(`sdk/logs.py`) know when they were written.
+(`sdk/logs`) know when they were written.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `print` calls the stream's `write` twice a line; a method in Python makes a loop that prints several times slower than
 one that writes to a file. So while text comes fast, the thread finds the `write` of an `io.TextIOWrapper` in the
-stream's place, which gathers 64 KB before anybody looks at it, as it does less of for a file.
+stream's place, as a file has one, which gathers 64 KB before anybody looks at it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Lane(io.RawIOBase):
         self._keep: Callable[[str], object] | None = keep
         self._write_on = write_on
         self.owner = threading.get_ident()
+        self._thread = threading.current_thread()
         self.is_open = False
         self._used = False
         self._is_keeping = False
@@ -48,6 +49,11 @@ class Lane(io.RawIOBase):
         buffer: Any = io.TextIOWrapper(below, "utf-8", "surrogatepass", newline="\n")
         buffer._CHUNK_SIZE = CHUNK  # noqa: SLF001 (no other way: the size is that of no buffer below)
         self._buffer: io.TextIOWrapper = buffer
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes."""
+        return not self.is_open and not self._thread.is_alive()
 
     def open(self) -> None:
         """The owner's texts are gathered from now on; called by the owner."""
