@@ -92,9 +92,9 @@ class Capture:
         self._last_write = 0.0
         self._token: contextvars.Token[Keeper | None] | None = None
         self._finished = False
-        self.shown_only = None if show is None else _ShownOnly(self)
         #: Of all threads that ever needed one and still run: a closed one may yet hold a text.
         self.lanes: list[Lane] = []
+        self.shown_only = None if show is None else _ShownOnly(self)
 
     def __enter__(self) -> Self:
         _hook()
