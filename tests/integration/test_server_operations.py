@@ -287,12 +287,51 @@ trace.set_tracer_provider(provider)
 CLIENT_SPAN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
+def with_traces(folder: Path) -> dict[str, str]:
+    """What is in the environment of programs that write their spans to the file `spans`."""
+    (folder / "set_up").mkdir()
+    (folder / "set_up" / "sitecustomize.py").write_text(SET_UP)
+    path = os.pathsep.join([str(folder / "set_up"), os.environ.get("PYTHONPATH", "")])
+    return {"PYTHONPATH": path, "SPANS": str(folder / "spans")}
+
+
+TRACED = """
+import os
+import sys
+from opentelemetry import trace
+from tiphys import pipeline, step
+
+@step
+def work() -> str:
+    with trace.get_tracer("mine").start_as_current_span("within"):
+        return os.environ.get("TRACEPARENT", "none")
+
+if __name__ == "__main__":
+    @pipeline(enable_cache=False, runner=sys.argv[1])
+    def traced():
+        work()
+
+    print(traced().steps["work"].output.load())
+"""
+
+
+@pytest.mark.parametrize("runner", ["inline", "process"])
+def test_what_a_step_traces_is_below_its_nodes_span(tmp_path: Path, runner: str) -> None:
+    (tmp_path / "traced.py").write_text(TRACED)
+    options = {"TIPHYS_HOME": str(tmp_path / "home"), "TIPHYS_PROGRESS": "off"}
+    command = [sys.executable, str(tmp_path / "traced.py"), runner]
+    environment = {**os.environ, **with_traces(tmp_path), **options}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=PATIENCE)
+    spans = {span["name"]: span for span in map(json.loads, (tmp_path / "spans").read_text().splitlines())}
+    node, within = spans["work"], spans["within"]
+    assert within["parent_id"] == node["context"]["span_id"]
+    assert within["context"]["trace_id"] == node["context"]["trace_id"]
+    ids = [node["context"][key].removeprefix("0x") for key in ("trace_id", "span_id")]
+    assert done.stdout.strip() == ("none" if runner == "inline" else f"00-{ids[0]}-{ids[1]}-01")
+
+
 def test_a_workflow_is_traced_from_its_request_on(tmp_path: Path) -> None:
-    (tmp_path / "set_up").mkdir()
-    (tmp_path / "set_up" / "sitecustomize.py").write_text(SET_UP)
-    path = os.pathsep.join([str(tmp_path / "set_up"), os.environ.get("PYTHONPATH", "")])
-    written = tmp_path / "spans"
-    options = {"PYTHONPATH": path, "SPANS": str(written)}
+    written, options = tmp_path / "spans", with_traces(tmp_path)
     with running_server(tmp_path / "home", "--insecure", **options) as server:
         with httpx2.Client(base_url=server.url, timeout=PATIENCE) as client:
             client.headers["traceparent"] = CLIENT_SPAN

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from hashlib import sha256
 from typing import Any
 
@@ -60,6 +61,12 @@ def parent_of(workflow: str, node: str) -> str:
         return ""
     ids = NamedIds(workflow, node)
     return f"00-{ids.generate_trace_id():032x}-{ids.generate_span_id():016x}-01"
+
+
+def beneath(workflow: str, node: str) -> AbstractContextManager[object]:
+    """A context in which spans are below that which a node will have."""
+    parent = context_of(parent_of(workflow, node))
+    return nullcontext() if parent is None else api().use_span(api().NonRecordingSpan(parent))
 
 
 def given_parent(environment: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from types import CoroutineType
 from typing import Any
 
+from tiphys._util import tracing
 from tiphys.engine.events import TaskFinished
 from tiphys.engine.model import Phase, Reason, Values
 from tiphys.errors import StepCancelledError, StepTimeoutError, TiphysError
@@ -97,7 +98,8 @@ class _Attempt:
         token = enter_step_context(self.context)
         try:
             with log or nullcontext(), _environment(self.body.get("environment") or {}):
-                error = self._carry_out()
+                with tracing.beneath(self.task.workflow_uid, self.task.node_id):
+                    error = self._carry_out()
                 digest = self._store_log(log, error) if log is not None else None
         finally:
             leave_step_context(token)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tiphys._util.disks import is_full
+from tiphys._util.tracing import PARENT_VARIABLE
 from tiphys.errors import StepCancelledError
 from tiphys.integrations.local.messages import write_echo
 from tiphys.integrations.local.task_folder import STREAMS, TaskFolder
@@ -61,6 +62,8 @@ def carry_out(
         return TAKEN
     task = task_from_json(message["task"])
     _enter(surroundings, task.context)
+    if message["traceparent"]:
+        os.environ[PARENT_VARIABLE] = message["traceparent"]
     sys.modules["__main__"] = main = types.ModuleType("__main__")
     if "code" in task.context:  # sent by a client: what it prints is for its log, not for this machine's terminal
         echo = os.open(os.devnull, os.O_WRONLY)

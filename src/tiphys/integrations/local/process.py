@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tiphys._util import tracing
 from tiphys.engine.events import TaskFinished
 from tiphys.errors import NotFoundError
 from tiphys.integrations.local.messages import EchoReader, Unpacker, pack
@@ -217,6 +218,7 @@ class ProcessRunner(Runner):
         try:
             payloads, payload = self._payloads.of(job.task)
             message = {"op": "launch", "task": task_to_json(job.task), "payloads": payloads, "home": str(self._home)}
+            message["traceparent"] = tracing.parent_of(job.task.workflow_uid, job.task.node_id)
             packed = pack(message, payload)
             server = self._connected_server()
         except Exception as error:  # noqa: BLE001  # reported: any object of the user's may refuse to be pickled
