@@ -12,7 +12,7 @@ from tiphys.ports.store import Store
 from tiphys.records.base import Query
 from tiphys.records.queue import QueuedWorkflow, limit_key
 from tiphys.records.workflows import WorkflowRow
-from tiphys.services.queue import delete_queue_limit, set_queue_limit
+from tiphys.services.policies import PolicyService
 from tiphys.testing.store_samples import a_workflow
 from tiphys.testing.store_tools import in_threads
 
@@ -51,20 +51,20 @@ def test_without_limits_nobody_waits(stores: list[Store]) -> None:
 
 
 def test_beyond_a_limit_they_wait_until_one_has_ended(stores: list[Store]) -> None:
-    set_queue_limit(stores[0], limit_key(workspace="default"), 1)
+    PolicyService(stores[0]).set_queue_limit(limit_key(workspace="default"), 1)
     assert [submit(stores[0], uid).owner for uid in ("u", "v", "w")] == ["a", "", ""]
     reason = "Waiting in the queue: at most 1 workflows of the workspace 'default' run at once."
     assert waiting(stores[0]) == {"v": reason, "w": reason}
     assert claimed(stores[1], "b") == []
     end(stores[0], "u")
     assert claimed(stores[1], "b", only={"w"}) == ["w"]
-    delete_queue_limit(stores[0], limit_key(workspace="default"))
+    PolicyService(stores[0]).delete_queue_limit(limit_key(workspace="default"))
     assert claimed(stores[1], "b") == ["v"]
     assert waiting(stores[0]) == {}
 
 
 def test_a_newcomer_does_not_go_before_those_who_wait(stores: list[Store]) -> None:
-    set_queue_limit(stores[0], limit_key(), 1)
+    PolicyService(stores[0]).set_queue_limit(limit_key(), 1)
     submit(stores[0], "u")
     submit(stores[0], "v")
     end(stores[0], "u")
@@ -73,7 +73,7 @@ def test_a_newcomer_does_not_go_before_those_who_wait(stores: list[Store]) -> No
 
 
 def test_what_was_given_back_keeps_its_place_and_goes_first(stores: list[Store]) -> None:
-    set_queue_limit(stores[0], limit_key(), 1)
+    PolicyService(stores[0]).set_queue_limit(limit_key(), 1)
     submit(stores[0], "u")
     submit(stores[0], "v", priority=9)
     with stores[0].transaction() as tx:
@@ -84,7 +84,7 @@ def test_what_was_given_back_keeps_its_place_and_goes_first(stores: list[Store])
 
 
 def test_what_was_taken_by_other_means_or_removed_leaves_the_queue(stores: list[Store]) -> None:
-    set_queue_limit(stores[0], limit_key(), 0)
+    PolicyService(stores[0]).set_queue_limit(limit_key(), 0)
     for uid in ("u", "v", "w"):
         submit(stores[0], uid)
     with stores[0].transaction() as tx:
@@ -92,24 +92,24 @@ def test_what_was_taken_by_other_means_or_removed_leaves_the_queue(stores: list[
         tx.delete(WorkflowRow, ["v"])
         tx.claim("w", "b", expected="")
     assert set(waiting(stores[0])) == {"w"}
-    set_queue_limit(stores[0], limit_key(), 9)
+    PolicyService(stores[0]).set_queue_limit(limit_key(), 9)
     assert claimed(stores[0], "c") == []
     assert waiting(stores[0]) == {}
 
 
 def test_shares_of_several(stores: list[Store]) -> None:
-    set_queue_limit(stores[0], limit_key(), 0)
+    PolicyService(stores[0]).set_queue_limit(limit_key(), 0)
     for number in range(5):
         submit(stores[0], f"w{number}")
-    set_queue_limit(stores[0], limit_key(), 4)
+    PolicyService(stores[0]).set_queue_limit(limit_key(), 4)
     assert [len(claimed(stores[0], owner, of=2)) for owner in "abc"] == [2, 1, 1]
 
 
 def test_many_at_once_never_pass_the_limit_and_take_each_once(stores: list[Store]) -> None:
-    set_queue_limit(stores[0], limit_key(), 0)
+    PolicyService(stores[0]).set_queue_limit(limit_key(), 0)
     for number in range(12):
         submit(stores[0], f"w{number}")
-    set_queue_limit(stores[0], limit_key(), 7)
+    PolicyService(stores[0]).set_queue_limit(limit_key(), 7)
 
     def work(index: int) -> list[str]:
         store = stores[index % 2]

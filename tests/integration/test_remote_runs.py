@@ -24,7 +24,7 @@ from tiphys.db.store import open_store
 from tiphys.records.base import Query
 from tiphys.records.queue import limit_key
 from tiphys.records.runs import Run, StepRun
-from tiphys.services.queue import set_queue_limit
+from tiphys.services.policies import PolicyService
 
 __all__ = ["notes", "postgres", "postgres_template", "postgres_url"]
 
@@ -146,7 +146,7 @@ def test_a_replica_that_is_killed_in_the_middle(
     home: Path, tmp_path: Path, script: Path, notes: Path, postgres_url: str, shared_home: bool
 ) -> None:
     with fleet(postgres_url, tmp_path / "fleet", shared_home=shared_home) as found:
-        set_queue_limit(found.store, limit_key(workspace="default"), 1)
+        PolicyService(found.store).set_queue_limit(limit_key(workspace="default"), 1)
         servers = [found.start(), found.start()]
         if not shared_home:
             share_the_artifacts(found, tmp_path)

@@ -10,7 +10,7 @@ from tests.contract.conftest import postgres, postgres_template, postgres_url
 from tests.integration.replicas import Fleet, fleet
 
 from tiphys.records.queue import limit_key
-from tiphys.services.queue import set_queue_limit
+from tiphys.services.policies import PolicyService
 
 __all__ = ["postgres", "postgres_template", "postgres_url"]
 
@@ -88,7 +88,7 @@ def test_what_waits_in_the_queue_begins_as_places_become_free_on_another_replica
 ) -> None:
     with fleet(postgres_url, tmp_path / "f") as found:
         first, second = found.start(), found.start()
-        set_queue_limit(found.store, limit_key(workspace="w"), 3)
+        PolicyService(found.store).set_queue_limit(limit_key(workspace="w"), 3)
         found.submit(first, 9, seconds=0.5)
         found.submit(second, 2, seconds=0.1, namespace="v")
         waits = [row for row in found.rows() if not row.owner and row.finished_at is None]

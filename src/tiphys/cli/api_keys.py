@@ -1,4 +1,4 @@
-"""`tiphys api-key`: keys by which programs use a server on this database."""
+"""`tiphys api-key`: keys by which programs use a server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from tiphys._util.times import utc_now
 from tiphys.cli.lazy import HintingGroup
 from tiphys.cli.options import confirm, output_option, parse_span, yes_option
 from tiphys.cli.output import Column, ago, show_list, when
-from tiphys.cli.users import access, role_option, workspace_option
+from tiphys.cli.session import backend
+from tiphys.cli.users import role_option, workspace_option
 from tiphys.records.access import Role
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ def create(name: str, role: str | None, workspace: str, expires: str | None) -> 
     A key may do what its account may. It is shown this once.
     """
     lifetime = None if expires is None else parse_span(expires)
-    made = access().create_key(name, role=Role(role) if role else None, workspace=workspace, lifetime=lifetime)
+    made = backend().accounts.create_key(
+        name, role=Role(role) if role else None, workspace=workspace, lifetime=lifetime
+    )
     _show(made, f"The API key of {name}")
 
 
@@ -67,7 +70,7 @@ def list_keys(output: str) -> None:
         }
 
     show_list(
-        access().api_keys(),
+        backend().accounts.api_keys(),
         columns,
         output=output,
         limit=0,
@@ -82,7 +85,7 @@ def list_keys(output: str) -> None:
 @click.option("--grace", default="0s", show_default=True, help="How long the old key holds yet, such as 1h or 2d.")
 def rotate(key: str, grace: str) -> None:
     """Create a key in the place of another one: KEY is its beginning, or an account that has one alone."""
-    _show(access().rotate_key(key, grace=parse_span(grace)), f"The API key in the place of {key}")
+    _show(backend().accounts.rotate_key(key, grace=parse_span(grace)), f"The API key in the place of {key}")
 
 
 @api_key.command(examples=["tiphys api-key revoke tiphys_0123456789ab --yes"])
@@ -91,7 +94,7 @@ def rotate(key: str, grace: str) -> None:
 def revoke(key: str, yes: bool) -> None:
     """Revoke a key at once: KEY is its beginning, or an account that has one alone."""
     confirm(f"Revoke the key {key}?", yes=yes)
-    click.echo(f"Revoked tiphys_{access().revoke_key(key).prefix}.")
+    click.echo(f"Revoked tiphys_{backend().accounts.revoke_key(key).prefix}.")
 
 
 def _show(made: NewKey, said: str) -> None:

@@ -12,13 +12,10 @@ from tiphys.cli.options import limit_option, output_option
 from tiphys.cli.output import Column, ago, show_list
 from tiphys.cli.session import backend
 from tiphys.errors import UsageError
-from tiphys.ports.store import Store
 from tiphys.records.base import DEFAULT_WORKSPACE, Query
 from tiphys.records.queue import QueuedWorkflow, about, limit_key
 from tiphys.records.synchronization import LockLimit
 from tiphys.records.workflows import WorkflowSummary
-from tiphys.services.backend import LocalBackend
-from tiphys.services.queue import delete_queue_limit, queue_limits, set_queue_limit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,13 +70,6 @@ def _key(workspace: str, pipeline: str, label: str) -> str:
     return limit_key(workspace=workspace, pipeline=pipeline, label=label)
 
 
-def _store() -> Store:
-    service = backend()
-    if not isinstance(service, LocalBackend):
-        raise UsageError("Limits are set on the database, not through a server.")
-    return service.store
-
-
 @limit_group.command(
     "set",
     examples=[
@@ -94,7 +84,7 @@ def _store() -> Store:
 def set_limit(limit: int, workspace: str, pipeline: str, label: str) -> None:
     """Let at most LIMIT workflows run at once; the others wait. Those that run already go on."""
     key = _key(workspace, pipeline, label)
-    set_queue_limit(_store(), key, limit)
+    backend().policies.set_queue_limit(key, limit)
     click.echo(f"At most {limit} workflows {about(key)} run at once.")
 
 
@@ -107,7 +97,7 @@ def list_limits(output: str) -> None:
         Column("LIMIT", lambda item: str(item.limit_count)),
     ]
     show_list(
-        queue_limits(_store()),
+        backend().policies.queue_limits(),
         columns,
         output=output,
         limit=0,
@@ -121,5 +111,5 @@ def list_limits(output: str) -> None:
 def delete_limit(workspace: str, pipeline: str, label: str) -> None:
     """Let any number run."""
     key = _key(workspace, pipeline, label)
-    delete_queue_limit(_store(), key)
+    backend().policies.delete_queue_limit(key)
     click.echo(f"Any number of workflows {about(key)} may run.")

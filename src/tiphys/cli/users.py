@@ -1,4 +1,4 @@
-"""`tiphys user`: who may use a server on this database, and what they may do."""
+"""`tiphys user`: who may use a server, and what they may do."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from tiphys.cli.lazy import HintingGroup
 from tiphys.cli.options import confirm, output_option, yes_option
 from tiphys.cli.output import Column, ago, show_list
 from tiphys.cli.session import backend
-from tiphys.errors import UsageError
 from tiphys.records.access import ALL_WORKSPACES, Role
-from tiphys.services.backend import LocalBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from tiphys.ports.access import Access, AccountRoles
+    from tiphys.ports.access import AccountRoles
 
 workspace_option = click.option("--workspace", default=ALL_WORKSPACES, help="Where it has the role; all if not given.")
 
@@ -27,18 +25,6 @@ workspace_option = click.option("--workspace", default=ALL_WORKSPACES, help="Whe
 def role_option(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`--role ROLE`."""
     return click.option("--role", type=click.Choice([one.value for one in Role]), required=required, help="Role.")
-
-
-def access() -> Access:
-    """Accounts and keys of this database.
-
-    Raises:
-        UsageError: there is none here.
-    """
-    found = backend()
-    if not isinstance(found, LocalBackend):
-        raise UsageError("Users and keys are managed on a server's database, not through the server.")
-    return found.access
 
 
 def where(workspace: str) -> str:
@@ -67,7 +53,7 @@ def list_users(output: str) -> None:
         return {"name": account.name, "kind": account.kind, "roles": item.roles, "created_at": account.created_at}
 
     show_list(
-        access().accounts(),
+        backend().accounts.accounts(),
         columns,
         output=output,
         limit=0,
@@ -83,7 +69,7 @@ def list_users(output: str) -> None:
 @workspace_option
 def create(name: str, role: str | None, workspace: str) -> None:
     """Create a user; the password is asked for, or the first line of the standard input."""
-    access().create_user(name, _new_password(), role=Role(role) if role else None, workspace=workspace)
+    backend().accounts.create_user(name, _new_password(), role=Role(role) if role else None, workspace=workspace)
     click.echo(f"Created user {name}{f', {role} in {where(workspace)}' if role else ', without a role'}.")
 
 
@@ -91,7 +77,7 @@ def create(name: str, role: str | None, workspace: str) -> None:
 @click.argument("name")
 def passwd(name: str) -> None:
     """Give a user another password; asked for, or the first line of the standard input."""
-    access().set_password(name, _new_password())
+    backend().accounts.set_password(name, _new_password())
     click.echo(f"Changed the password of {name}.")
 
 
@@ -101,10 +87,11 @@ def passwd(name: str) -> None:
 def delete(name: str, yes: bool) -> None:
     """Delete a user or a service account, with its keys; it is let in no more at once."""
     confirm(f"Delete {name} and all its keys?", yes=yes)
-    service = access()
+    service = backend().accounts
+    is_last = len(service.accounts()) == 1
     service.delete_account(name)
     click.echo(f"Deleted {name}.")
-    if not service.has_accounts():
+    if is_last:
         click.echo("There is no account left: a server that starts on loopback now asks nobody.", err=True)
 
 
@@ -114,7 +101,7 @@ def delete(name: str, yes: bool) -> None:
 @workspace_option
 def grant(name: str, role: str, workspace: str) -> None:
     """Give a user or a service account a role, instead of the one it has there."""
-    access().grant(name, Role(role), workspace=workspace)
+    backend().accounts.grant(name, Role(role), workspace=workspace)
     click.echo(f"{name} is {role} in {where(workspace)}.")
 
 
@@ -123,7 +110,7 @@ def grant(name: str, role: str, workspace: str) -> None:
 @workspace_option
 def revoke(name: str, workspace: str) -> None:
     """Take the role that a user or a service account has in a workspace, or the one for all."""
-    access().revoke(name, workspace=workspace)
+    backend().accounts.revoke(name, workspace=workspace)
     click.echo(f"{name} has no role of its own in {where(workspace)} any more.")
 
 

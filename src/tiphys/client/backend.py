@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tiphys.client.accounts import ClientAccounts
 from tiphys.client.artifact_store import ServerArtifactStore, use_connection
 from tiphys.client.artifacts import ClientArtifacts
 from tiphys.client.connection import Connection
@@ -12,6 +13,7 @@ from tiphys.client.labels import ClientLabels
 from tiphys.client.models import ClientModels
 from tiphys.client.objects import ClientObjects
 from tiphys.client.place import Place
+from tiphys.client.policies import ClientPolicies
 from tiphys.client.runs import ClientRuns
 from tiphys.client.stacks import ClientStacks
 from tiphys.client.steps import Workshop
@@ -49,6 +51,8 @@ class ClientBackend(Backend):
         self.objects = ClientObjects(connection, namespace=workspace)
         self.workflows = ClientWorkflows(connection, namespace=workspace)
         self.events = ClientEvents(connection, namespace=workspace)
+        self.accounts = ClientAccounts(connection)
+        self.policies = ClientPolicies(connection)
 
     def _code_store(self) -> ServerArtifactStore:
         """The active stack's artifact store, by which code is sent."""

@@ -62,12 +62,8 @@ class OwnedKey:
     account: str
 
 
-class Access(ABC):
-    """Accounts, roles, keys, and who is known by them."""
-
-    @abstractmethod
-    def has_accounts(self) -> bool:
-        """Whether there is any account."""
+class Accounts(ABC):
+    """Accounts, their roles and keys, as an administrator sees them."""
 
     @abstractmethod
     def accounts(self) -> list[AccountRoles]:
@@ -141,6 +137,14 @@ class Access(ABC):
     @abstractmethod
     def revoke_key(self, name: str) -> ApiKey:
         """Remove a key, by its prefix or the name of an account that has one key alone."""
+
+
+class Access(Accounts):
+    """Who is known by what a request brings."""
+
+    @abstractmethod
+    def has_accounts(self) -> bool:
+        """Whether there is any account."""
 
     @abstractmethod
     def by_password(self, name: str, password: str, *, address: str) -> Principal:

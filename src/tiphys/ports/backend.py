@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tiphys.engine.model import Node
+from tiphys.ports.access import Accounts
 from tiphys.ports.component import StackComponent
 from tiphys.ports.events import Events
+from tiphys.ports.policies import Policies
 from tiphys.ports.workflows import Objects, Workflows
 from tiphys.records.artifacts import ArtifactType, ArtifactVersion, SaveType
 from tiphys.records.base import EntityType, Query, R
@@ -332,6 +334,9 @@ class Backend(ABC):
     objects: Objects
     workflows: Workflows
     events: Events
+    #: Who may use the server, and what holds for all of its workspaces.
+    accounts: Accounts
+    policies: Policies
 
     @abstractmethod
     def find(self, query: Query[R]) -> list[R]:

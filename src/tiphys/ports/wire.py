@@ -22,6 +22,7 @@ from tiphys.records.artifacts import Artifact, ArtifactUse, ArtifactVersion
 from tiphys.records.base import Operator, Record, Where
 from tiphys.records.metrics import MetricValue
 from tiphys.records.models import ModelLink, ModelVersion, RegisteredModel
+from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.runs import Metadata, Pipeline, Run, StepRun
 from tiphys.records.stacks import Component, Service, StackRecord
 from tiphys.records.tags import TagLink, TagRecord
@@ -61,6 +62,7 @@ OF_WORKSPACE: Mapping[str, type[Record]] = {
     "tags": TagRecord,
     "tag-links": TagLink,
     "workflows": WorkflowSummary,
+    "queue": QueuedWorkflow,
 }
 SHARED: Mapping[str, type[Record]] = {
     "stacks": StackRecord,

@@ -14,6 +14,8 @@ from tiphys.records.base import DEFAULT_WORKSPACE, Record
 
 #: What all keys of limits of the queue begin with. Those of semaphores have `Database` or `ConfigMap` in second place.
 PREFIX = "queue/"
+#: Characters of the longest one: what an index of every database can hold.
+LONGEST_KEY = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,19 @@ def limit_key(*, workspace: str = "", pipeline: str = "", label: str = "") -> st
     if pipeline:
         return f"{PREFIX}pipeline/{workspace}/{pipeline}"
     return f"{PREFIX}workspace/{workspace}" if workspace else f"{PREFIX}all"
+
+
+def is_limit_key(key: str) -> bool:
+    """Whether `limit_key` could have made it."""
+    kind, _, name = key.removeprefix(PREFIX).partition("/")
+    if not key.startswith(PREFIX) or len(key) > LONGEST_KEY:
+        return False
+    if kind == "all":
+        return key == f"{PREFIX}all"
+    if kind == "pipeline":
+        workspace, _, pipeline = name.partition("/")
+        return bool(workspace and pipeline)
+    return (kind == "workspace" and bool(name)) or (kind == "label" and "=" in name)
 
 
 def about(key: str) -> str:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from tiphys._util.times import utc_now
 from tiphys.errors import MissingExtraError, StoreError
 from tiphys.plugins.loading import load
-from tiphys.ports.access import Access
+from tiphys.ports.access import Access, Accounts
 from tiphys.ports.backend import Backend
 from tiphys.ports.engine_host import EngineHost, HostFigures
 from tiphys.ports.events import Events
+from tiphys.ports.policies import Policies
 from tiphys.ports.store import Store
 from tiphys.ports.workflows import Objects
 from tiphys.records.base import DEFAULT_WORKSPACE, Query, R, Where
@@ -123,6 +124,17 @@ class LocalBackend(Backend):
             service: Access = load("tiphys.services.access:AccessService")(self.store)
         except ModuleNotFoundError as error:
             raise MissingExtraError("server", error.name or "") from error
+        return service
+
+    @property
+    def accounts(self) -> Accounts:  # type: ignore[override]  # a port's attribute, made late
+        """Who may use a server on this database, for whoever manages them."""
+        return self.access
+
+    @cached_property
+    def policies(self) -> Policies:  # type: ignore[override]  # a port's attribute, made late
+        """What holds for all workspaces."""
+        service: Policies = load("tiphys.services.policies:PolicyService")(self.store)
         return service
 
     def connect(self, host: EngineHost) -> None:
@@ -240,6 +252,16 @@ class WorkspaceBackend(Backend):
     def events(self) -> Events:  # type: ignore[override]  # a port's attribute, made late
         """Events of the namespace of that name."""
         return self._whole.events.in_namespace(self.workspace)
+
+    @property
+    def accounts(self) -> Accounts:  # type: ignore[override]  # a port's attribute, made late
+        """Those of all workspaces."""
+        return self._whole.accounts
+
+    @property
+    def policies(self) -> Policies:  # type: ignore[override]  # a port's attribute, made late
+        """Those of all workspaces."""
+        return self._whole.policies
 
     def find(self, query: Query[R]) -> list[R]:
         """Records of the workspace that obey the query."""

@@ -8,7 +8,7 @@ import pytest
 
 from tiphys._util.times import from_epoch
 from tiphys.controller.cleaning import Cleaner
-from tiphys.controller.retention import beyond, remove_what_is_not_kept
+from tiphys.controller.retention import remove_what_is_not_kept
 from tiphys.db.store import open_store
 from tiphys.engine.model import Phase, WorkflowState
 from tiphys.errors import ConflictError, NotFoundError
@@ -20,7 +20,7 @@ from tiphys.records.retention import Retention
 from tiphys.records.runs import Run
 from tiphys.records.workflows import WorkflowRemoval, WorkflowRow
 from tiphys.services.backend import LocalBackend
-from tiphys.services.retention import retention, set_retention
+from tiphys.services.retention import beyond, retention, set_retention
 from tiphys.services.workflows.pods import log_of
 from tiphys.testing.playing import IdleHost
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import click
 
@@ -12,11 +11,7 @@ from tiphys.cli.lazy import HintingGroup
 from tiphys.cli.options import confirm, dry_run_option, output_option, parse_span, yes_option
 from tiphys.cli.output import Column, show_list
 from tiphys.cli.session import backend
-from tiphys.controller.retention import beyond, outlived
 from tiphys.errors import UsageError
-from tiphys.ports.store import Store
-from tiphys.services.backend import LocalBackend
-from tiphys.services.retention import retention, set_retention
 
 _FOREVER = "forever"
 _WORDS = {
@@ -34,16 +29,6 @@ def group() -> None:
     Without rules all are kept until they are deleted, and then gone. Runs of pipelines are not removed by rules. A
     server or a controller removes what is due, each ten seconds.
     """
-
-
-def _store() -> Store:
-    service = backend()
-    if not isinstance(service, LocalBackend):
-        raise UsageError(
-            "Rules of retention are set on the database, not through a server.",
-            hint="Where the server runs, with its TIPHYS_HOME or TIPHYS_DB_URL.",
-        )
-    return service.store
 
 
 @group.command(
@@ -75,21 +60,19 @@ def set_rules(
             raise UsageError("An archive that keeps nothing is none.", hint="tiphys argo retention unset archive")
     if not given:
         raise UsageError("Name a rule.", hint="See tiphys argo retention set --help")
-    store = _store()
-    with store.reader() as reader:
-        rules = replace(retention(reader), **given)
-        listed, archived = beyond(reader, rules), outlived(reader, rules, time.time())
-    kept = " (the archive keeps them)" if rules.archive is not None else ""
-    effect = f"{len(listed)} workflows leave the list{kept}, and {len(archived)} the archive"
+    policies = backend().policies
+    gone = policies.not_kept(given)
+    archives = given.get("archive", policies.retention().archive) is not None
+    kept = " (the archive keeps them)" if archives else ""
+    effect = f"{len(gone.listed)} workflows leave the list{kept}, and {len(gone.archived)} the archive"
     if dry_run:
         click.echo(f"With these rules, {effect}.")
-        for row in (*listed, *archived):
-            click.echo(f"{row.workspace}/{row.name}")
+        for name in (*gone.listed, *gone.archived):
+            click.echo(name)
         return
-    if listed or archived:
+    if gone.listed or gone.archived:
         confirm(f"With these rules, {effect}. Set them?", yes=yes)
-    with store.transaction() as transaction:
-        set_retention(transaction, replace(retention(transaction), **given))
+    policies.change_retention(given)
     click.echo(f"Set: {effect}, within seconds where a server or a controller runs.")
 
 
@@ -97,8 +80,7 @@ def set_rules(
 @click.argument("names", nargs=-1, metavar="[RULE...]", type=click.Choice(tuple(_WORDS)))
 def unset(names: tuple[str, ...]) -> None:
     """Do away with rules, or with all of them. What the archive has stays there."""
-    with _store().transaction() as transaction:
-        set_retention(transaction, replace(retention(transaction), **dict.fromkeys(names or _WORDS)))
+    backend().policies.change_retention(dict.fromkeys(names or _WORDS))
     click.echo("The rules are no more.")
 
 
@@ -106,8 +88,7 @@ def unset(names: tuple[str, ...]) -> None:
 @output_option
 def list_rules(output: str) -> None:
     """List the rules."""
-    with _store().reader() as reader:
-        rules = asdict(retention(reader))
+    rules = asdict(backend().policies.retention())
     columns: list[Column[str]] = [
         Column("RULE", lambda name: name),
         Column("WHAT", lambda name: _WORDS[name]),

@@ -36,6 +36,11 @@ def answer(content: Any, *, status: int = 200) -> Response:
     return Response(dump(content), status, media_type=_JSON)
 
 
+def once(content: Any, *, status: int = 200) -> Response:
+    """A value as JSON that is kept nowhere, not even for a client that asks again (`repeats`)."""
+    return Response(dump(content), status, {"Cache-Control": "no-store"}, media_type=_JSON)
+
+
 def nothing() -> Response:
     """What is answered to a request that asks for no value."""
     return Response(status_code=204)

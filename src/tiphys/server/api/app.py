@@ -13,12 +13,14 @@ from tiphys._version import __version__
 from tiphys.errors import HeldElsewhereError, TiphysError
 from tiphys.server.api import (
     about,
+    accounts,
     artifact_data,
     artifacts,
     events,
     labels,
     models,
     objects,
+    policies,
     records,
     runs,
     stacks,
@@ -39,6 +41,8 @@ from tiphys.services.backend import LocalBackend
 #: Routers in the order in which they are asked: records by id come last, as their paths fit what others name.
 ROUTERS: Sequence[APIRouter] = (
     about.router,
+    accounts.router,
+    policies.router,
     work.router,
     runs.router,
     artifact_data.router,

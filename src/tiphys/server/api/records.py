@@ -27,6 +27,7 @@ RESOURCES = {
     "runs": "runs",
     "step-runs": "runs",
     "workflows": "workflows",
+    "queue": "workflows",
     "metadata": "metadata",
     "artifacts": "artifacts",
     "artifact-versions": "artifacts",

@@ -87,6 +87,8 @@ class _Noted:
     async def __call__(self, message: Message) -> None:
         self._held.append(message)
         self._size += len(message.get("body", b""))
+        if "no-store" in Headers(raw=message.get("headers", [])).get("cache-control", ""):
+            self._keeps = False
         # What went wrong may go right the next time, and changed nothing.
         if not 200 <= message.get("status", 200) < 300 or self._size > _LONGEST:
             self._keeps = False

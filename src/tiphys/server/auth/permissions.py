@@ -59,7 +59,7 @@ IN_WORKSPACES = frozenset(
 )
 #: Things that all workspaces of a server share: who has a role anywhere may read and write them as that role may; what
 #: takes an administrator takes one of all workspaces.
-SHARED = frozenset({"cluster-templates", "stacks", "services", "users", "server", "metrics"})
+SHARED = frozenset({"cluster-templates", "stacks", "services", "users", "server", "metrics", "policies"})
 
 _MODEL = """
 [request_definition]
