@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from tiphys.errors import UsageError
 
@@ -43,6 +44,33 @@ class PackedTree:
         yield bytes(2 * tarfile.BLOCKSIZE)
 
 
+class _Measured:
+    """A tar of which nobody reads more at once than there is to be in memory.
+
+    `tarfile` reads a header of an entry as long as it says that it is.
+    """
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+        self.seek, self.tell = packed.seek, packed.tell
+
+    def read(self, size: int) -> bytes:
+        """At most so much."""
+        if size > CHUNK:
+            raise tarfile.ReadError("a header is too long")
+        return self._packed.read(size)
+
+
+@contextmanager
+def _opened(packed: IO[bytes]) -> Iterator[tarfile.TarFile]:
+    measured: Any = _Measured(packed)
+    try:
+        with tarfile.open(fileobj=measured, mode="r:") as archive:
+            yield archive
+    except RecursionError:  # of headers, one for the other
+        raise tarfile.ReadError("there are too many headers") from None
+
+
 def unpack(packed: IO[bytes], folder: Path) -> None:
     """Write the files of a tar into a folder.
 
@@ -50,8 +78,9 @@ def unpack(packed: IO[bytes], folder: Path) -> None:
         UsageError: it is no tar, is cut off, or holds something else than files, or a path that leads elsewhere.
     """
     try:
-        with tarfile.open(fileobj=packed, mode="r:") as archive:
-            for entry in archive:
+        with _opened(packed) as archive:
+            while (entry := archive.next()) is not None:
+                archive.members.clear()  # type: ignore[attr-defined]  # it holds all that it has read
                 # What is sparse is larger than what was sent, without an end.
                 if not entry.isreg() or entry.issparse():
                     raise UsageError(f"{entry.name[:200]!a} in a packed tree is no file.")
@@ -67,7 +96,7 @@ def unpack(packed: IO[bytes], folder: Path) -> None:
 def only_file(packed: IO[bytes]) -> tuple[str, bytes] | None:
     """Name and content of the one small file that a tar holds; None if it holds something else."""
     try:
-        with tarfile.open(fileobj=packed, mode="r:") as archive:
+        with _opened(packed) as archive:
             entry = archive.next()
             if entry is None or not entry.isreg() or entry.issparse() or "/" in entry.name:
                 return None
