@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from click.testing import CliRunner, Result
 from tests.contract.served import client_of, served
+from tests.unit.cli.conftest import Invoke, backend, invoking, read
 from tests.unit.cli.test_queue import *  # noqa: F403  # every test, on the fixtures below
 from tests.unit.cli.test_retention import *  # noqa: F403
 
-from tiphys.cli.main import main
 from tiphys.client.connection import Connection
-from tiphys.db.store import open_store
 from tiphys.errors import ForbiddenError, UnauthenticatedError
 from tiphys.ports.wire import API, REQUEST_HEADER
 from tiphys.records.access import Role
@@ -24,17 +21,8 @@ from tiphys.records.base import Query
 from tiphys.records.servers import KeptAnswer
 from tiphys.services.backend import LocalBackend
 
-Invoke = Callable[..., Result]
+__all__ = ["backend", "read"]
 PASSWORD = "correct horse\n"
-
-
-@pytest.fixture
-def backend(tmp_path: Path) -> Iterator[LocalBackend]:
-    home = tmp_path / "home"
-    home.mkdir()
-    made = LocalBackend(open_store(f"sqlite:///{home / 'tiphys.db'}"), home=home)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -52,19 +40,8 @@ def root(backend: LocalBackend) -> str:
 @pytest.fixture
 def invoke(url: str, root: str, tmp_path: Path) -> Iterator[Invoke]:
     asked = client_of(Connection(url, api_key=root), tmp_path)
-
-    def call(*arguments: str, code: int = 0, input: str | None = None) -> Result:
-        result = CliRunner().invoke(main, arguments, obj=asked, input=input, catch_exceptions=False)
-        assert result.exit_code == code, result.output
-        return result
-
-    yield call
+    yield invoking(asked)
     asked.close()
-
-
-@pytest.fixture
-def read(invoke: Invoke) -> Callable[..., Any]:
-    return lambda *arguments: json.loads(invoke(*arguments, "-o", "json").stdout)
 
 
 def test_users_are_made_and_changed(invoke: Invoke, read: Callable[..., Any], backend: LocalBackend) -> None:

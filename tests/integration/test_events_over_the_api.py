@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from tests.contract.served import client_of, served
+from tests.unit.cli.conftest import Invoke, backend, invoking, read
 from tests.unit.cli.test_events import *  # noqa: F403  # every test, on the fixtures below
 
 from tiphys.cli.main import main
 from tiphys.client.connection import Connection
-from tiphys.db.store import open_store
 from tiphys.errors import ForbiddenError, NotFoundError, UnimplementedError
 from tiphys.ports.events import NewEvent
 from tiphys.ports.wire import API
@@ -22,35 +20,15 @@ from tiphys.records.access import Role
 from tiphys.records.objects import ObjectKind
 from tiphys.services.backend import LocalBackend
 
-Invoke = Callable[..., Result]
-
-
-@pytest.fixture
-def backend(tmp_path: Path) -> Iterator[LocalBackend]:
-    home = tmp_path / "home"
-    home.mkdir()
-    made = LocalBackend(open_store(f"sqlite:///{home / 'tiphys.db'}"), home=home)
-    yield made
-    made.close()
+__all__ = ["backend", "read"]
 
 
 @pytest.fixture
 def invoke(backend: LocalBackend, tmp_path: Path) -> Iterator[Invoke]:
     with served(backend) as url:
         asked = client_of(Connection(url), tmp_path)
-
-        def call(*arguments: str, code: int = 0, input: str | None = None) -> Result:
-            result = CliRunner().invoke(main, arguments, obj=asked, input=input, catch_exceptions=False)
-            assert result.exit_code == code, result.output
-            return result
-
-        yield call
+        yield invoking(asked)
         asked.close()
-
-
-@pytest.fixture
-def read(invoke: Invoke) -> Callable[..., Any]:
-    return lambda *arguments: json.loads(invoke(*arguments, "-o", "json").stdout)
 
 
 def test_pages_and_workspaces_are_kept_apart(backend: LocalBackend, tmp_path: Path) -> None:

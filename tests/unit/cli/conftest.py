@@ -17,7 +17,7 @@ from tiphys._util.ids import new_id
 from tiphys._util.times import utc_now
 from tiphys.cli.main import main
 from tiphys.db.store import open_store
-from tiphys.ports.backend import ModelRequest, NewArtifactVersion
+from tiphys.ports.backend import Backend, ModelRequest, NewArtifactVersion
 from tiphys.records.artifacts import ArtifactUse, ArtifactVersion
 from tiphys.records.base import EntityType
 from tiphys.records.runs import ExecutionStatus, Pipeline, Run, StepRun
@@ -123,9 +123,8 @@ def world(backend: LocalBackend) -> World:
     return World(backend)
 
 
-@pytest.fixture
-def invoke(backend: LocalBackend) -> Invoke:
-    """Call the command line; the exit code must be the expected one (0)."""
+def invoking(backend: Backend) -> Invoke:
+    """Calls the command line; the exit code must be the expected one (0)."""
 
     def call(*arguments: str, code: int = 0, input: str | None = None) -> Result:
         result = CliRunner().invoke(main, arguments, obj=backend, input=input, catch_exceptions=False)
@@ -133,6 +132,12 @@ def invoke(backend: LocalBackend) -> Invoke:
         return result
 
     return call
+
+
+@pytest.fixture
+def invoke(backend: LocalBackend) -> Invoke:
+    """Call the command line."""
+    return invoking(backend)
 
 
 @pytest.fixture
