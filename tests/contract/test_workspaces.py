@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from tests.contract.served import client_of, served
+from tiphys._util.ids import new_id
+from tiphys._util.times import utc_now
 from tiphys.client.connection import Connection
 from tiphys.db.store import open_store
 from tiphys.engine.model import Phase
@@ -21,6 +23,7 @@ from tiphys.ports.wire import API, OF_WORKSPACE
 from tiphys.records.artifacts import Artifact, ArtifactVersion
 from tiphys.records.base import EntityType, Query, Record
 from tiphys.records.models import ModelStage, ModelVersion
+from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.runs import Metadata, Pipeline, Run, StepRun
 from tiphys.records.stacks import ComponentType
 from tiphys.records.synchronization import LockLimit
@@ -56,6 +59,9 @@ def fill(whole: LocalBackend, workspace: str) -> Played:
     played.execute(step_body("load"), values={"output": [1, 2]})
     played.state(Phase.SUCCEEDED)
     backend.labels.log_metadata({"k": 1}, [(EntityType.RUN, played.run.id)])
+    uid = played.run.workflow_uid
+    with whole.store.transaction() as transaction:
+        transaction.add(QueuedWorkflow(id=new_id(), workflow_uid=uid, workspace=workspace, created_at=utc_now()))
     return played
 
 

@@ -168,18 +168,20 @@ def test_a_restart_costs_those_who_follow_nothing(tmp_path: Path, sign: int) -> 
         recent = Following(entry.content for entry in service.logs(name, LogQuery(follow=True, tail=2)))
         watched, waited = Following(service.watch(name)), Following(service.wait(name) for _ in range(1))
         changes: list[Any] = []
-        gone = threading.Event()
+        there, gone = threading.Event(), threading.Event()
 
         def note() -> None:
             for batch in service.changes(WorkflowFilter()):
                 changes.extend((one.type, one.object["metadata"]["name"]) for one in batch)
+                if (ChangeType.ADDED, other) in changes:
+                    there.set()
                 if (ChangeType.DELETED, other) in changes:
                     gone.set()
                     return
 
         threading.Thread(target=note, daemon=True).start()
-        for one in (logs, recent, watched):
-            assert one.came.wait(PATIENCE)
+        for came in (there, logs.came, recent.came, watched.came):
+            assert came.wait(PATIENCE)
         first.end(sign)
         port = first.url.rpartition(":")[2]
         with running_server(tmp_path / "home", *_PLAIN, "--port", port):

@@ -95,12 +95,20 @@ def test_values_of_wrong_types_are_the_clients_mistakes(client: httpx2.Client, w
     assert [one for one in answers if one[0] not in (200, 400, 404)] == []
 
 
-@pytest.mark.parametrize(
-    "path", ["event-sources/a/b", "sensors/a/b", "stream/sensors/a", "stream/event-sources/a", "events/a/b"]
-)
+@pytest.mark.parametrize("path", ["event-sources/a/b", "sensors/a/b", "events/a/b"])
 def test_what_is_not_there_says_so(client: httpx2.Client, path: str) -> None:
     answer = client.get(f"{API}/{path}")
     assert (answer.status_code, answer.json()["code"]) == (501, 12)
+
+
+@pytest.mark.parametrize("kind", ["event-sources", "sensors"])
+def test_nothing_happens_to_what_is_not_there(client: httpx2.Client, kind: str) -> None:
+    with client.stream("GET", f"{API}/stream/{kind}/argo", timeout=1.5) as watched:
+        assert watched.status_code == 200
+        with pytest.raises(httpx2.ReadTimeout):  # it goes on
+            watched.read()
+    logged = client.get(f"{API}/stream/{kind}/argo/logs")
+    assert (logged.status_code, logged.text) == (200, "")
 
 
 def test_other_origins_pages_and_other_names_are_refused(client: httpx2.Client, server: RunningServer) -> None:

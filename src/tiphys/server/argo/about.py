@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import platform
+from itertools import repeat
 from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tiphys._version import __version__
 from tiphys.ports.access import PrincipalKind
-from tiphys.server.call import Call
+from tiphys.server.auth.permissions import Permission
+from tiphys.server.call import Call, call_of
+from tiphys.server.streams import stream
 from tiphys.spec.release import ARGO
 
 
@@ -37,6 +43,18 @@ def track(_call: Call) -> dict[str, Any]:
 def nothing(_call: Call) -> dict[str, Any]:
     """GET of a list of Argo Events' objects: there are none, as nothing here carries them out."""
     return {"metadata": {}, "items": []}
+
+
+async def nothing_happens(request: Request, needs: Permission) -> Response:
+    """GET of a stream of what happens to such objects."""
+    await call_of(request, needs)
+    return await stream(request, lambda: repeat([]), lambda one: one)
+
+
+async def nothing_is_logged(request: Request, needs: Permission) -> Response:
+    """GET of a stream of such objects' logs: there is none, so it ends."""
+    await call_of(request, needs)
+    return await stream(request, lambda: iter(()), lambda one: one)
 
 
 def version(_call: Call) -> dict[str, Any]:

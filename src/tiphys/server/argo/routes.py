@@ -22,8 +22,8 @@ _CLUSTER_TEMPLATES = Stored(ObjectKind.CLUSTER_WORKFLOW_TEMPLATE, "template")
 _SCHEDULES = Stored(ObjectKind.CRON_WORKFLOW, "cronWorkflow")
 _BINDINGS = Stored(ObjectKind.WORKFLOW_EVENT_BINDING, "workflowEventBinding")
 
-#: What Argo has and this server does not.
-_MISSING = ("event-sources", "sensors", "stream/event-sources", "stream/sensors")
+#: Objects of Argo Events, another program, which nothing here carries out: there are none, and none can be made.
+_ABSENT = ("event-sources", "sensors")
 #: What all workspaces share: only an administrator changes it.
 _OF_THE_SERVER = ("cluster-templates", "server")
 _VERBS = ["GET", "POST", "PUT", "DELETE"]
@@ -165,16 +165,18 @@ def _other_routes() -> list[Route]:
         _route("GET", f"{_API}/userinfo", about.user, "server"),
         _route("GET", f"{_API}/version", about.version, "server"),
         _route("POST", f"{_API}/tracking/event", about.track, "server", Action.READ),
-        *(
-            _route("GET", f"{_API}/{kind}/{{namespace}}", about.nothing, "server")
-            for kind in ("event-sources", "sensors")
-        ),
-        *(
-            _route(verb, f"{_API}/{name}/{{rest:path}}", _unimplemented(name), "server")
-            for name in _MISSING
-            for verb in _VERBS
-        ),
+        *(route for kind in _ABSENT for route in _routes_of_absent(kind)),
         _raw("POST", "/upload-artifacts/{namespace}/{template}/{artifact}", uploads.upload, "artifacts"),
+    ]
+
+
+def _routes_of_absent(kind: str) -> list[Route]:
+    watched = f"{_API}/stream/{kind}/{{namespace}}"
+    return [
+        _route("GET", f"{_API}/{kind}/{{namespace}}", about.nothing, "server"),
+        _raw("GET", watched, about.nothing_happens, "server"),
+        _raw("GET", f"{watched}/logs", about.nothing_is_logged, "server"),
+        *(_route(verb, f"{_API}/{kind}/{{rest:path}}", _unimplemented(kind), "server") for verb in _VERBS),
     ]
 
 
