@@ -23,7 +23,7 @@ from tiphys.errors import StoreError
 from tiphys.records.artifacts import Artifact
 from tiphys.records.base import Query
 from tiphys.records.runs import Pipeline
-from tiphys.records.workflows import WorkflowRow
+from tiphys.records.workflows import WorkflowRow, WorkflowSummary
 from tiphys.testing.store_samples import KINDS, a_pipeline
 
 
@@ -41,7 +41,7 @@ def differences(engine: Engine) -> list[Any]:
 
 
 def shape(path: Path) -> dict[str, Any]:
-    """Everything SQLite knows of its tables but the texts they were created by."""
+    """Everything SQLite knows of its tables but the texts they were created by, and the order of their columns."""
     with sqlite3.connect(path) as connection:
         found: dict[str, Any] = {}
         for name, without_rowid in connection.execute(
@@ -52,7 +52,7 @@ def shape(path: Path) -> dict[str, Any]:
             ).fetchall()
             found[name] = (
                 without_rowid,
-                connection.execute("SELECT * FROM pragma_table_info(?)", [name]).fetchall(),
+                {row[1:] for row in connection.execute("SELECT * FROM pragma_table_info(?)", [name])},
                 {
                     (
                         index if origin == "c" else origin,
@@ -128,6 +128,29 @@ def test_workflows_of_the_first_release_are_kept(engine: Engine, url: str) -> No
     store.close()
     assert row is not None
     assert (row.name, row.runner, dict(row.labels), row.priority, row.archived) == ("first", "inline", {}, 0, False)
+    assert differences(engine) == []
+
+
+def test_workflows_of_pipelines_are_known_as_such(engine: Engine, url: str) -> None:
+    migrate(engine, "0008")
+    with engine.begin() as connection:
+        for uid in "uv":
+            connection.exec_driver_sql(
+                "INSERT INTO workflows (id, name, workspace, labels, priority, manifest, phase, message, shutdown, "
+                "suspended, archived, runner, owner, request, created_at) VALUES "
+                f"('{uid}', '{uid}', 'w', '{{}}', 0, '{{}}', 'Running', '', '', false, false, 'process', '', '', 7)"
+            )
+        for name, pipeline in (("u", "'train'"), ("v", "NULL")):
+            connection.exec_driver_sql(
+                "INSERT INTO runs (id, name, workspace, pipeline_name, workflow_uid, status, message, stack, "
+                "spec_digest, parameters, config, created_at) VALUES "
+                f"('{name}', '{name}', 'w', {pipeline}, '{name}', 'running', '', '', '', '{{}}', '{{}}', 7)"
+            )
+    store = open_store(url)
+    with store.reader() as reader:
+        found = {row.id: row.pipeline for row in reader.find(Query.of(WorkflowSummary))}
+    store.close()
+    assert found == {"u": "train", "v": None}
     assert differences(engine) == []
 
 

@@ -33,7 +33,7 @@ from tiphys.records.tags import TagLink, TagRecord
 from tiphys.records.workflows import WorkflowRemoval, WorkflowRequest, WorkflowRow, WorkflowSummary
 
 #: All revisions of the schema, oldest first; the last is the one this code works with.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 HEAD = REVISIONS[-1]
 #: Where the revision is kept. Not alembic's usual name: other programs may keep theirs in the same database.
 VERSION_TABLE = "tiphys_schema_version"

@@ -35,6 +35,8 @@ class WorkflowSummary(Record):
     archived: bool = False
     #: Name of the runner that carries out its leaves.
     runner: str = "inline"
+    #: Name of the pipeline that it is a run of.
+    pipeline: str | None = None
     #: Who works on it: `<host>:<pid>:<start of the process>`; empty when finished.
     owner: str = ""
     created_at: datetime

@@ -12,7 +12,7 @@ from tiphys.ports.store import Reader, Transaction
 from tiphys.records.base import Query, Where
 from tiphys.records.retention import PREFIX, Retention
 from tiphys.records.synchronization import LockLimit
-from tiphys.records.workflows import POD_RUNNERS, WorkflowSummary
+from tiphys.records.workflows import WorkflowSummary
 
 
 def retention(reader: Reader) -> Retention:
@@ -40,7 +40,7 @@ def beyond(reader: Reader, rules: Retention, *, limit: int | None = None) -> lis
             Where("phase", phase.value),
             Where("archived", value=False),
             Where("finished_at", None, "ne"),
-            Where("runner", list(POD_RUNNERS), "in"),
+            Where("pipeline", None),
         )
         surplus = reader.count(Query(WorkflowSummary, where)) - most
         if surplus > 0:

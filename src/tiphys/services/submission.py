@@ -159,6 +159,7 @@ class Submission:
                 priority=(spec.priority if spec else None) or 0,
                 manifest=workflow.to_json_text(),
                 runner=self._runner(),
+                pipeline=request.pipeline_name,
                 created_at=now,
             )
         )

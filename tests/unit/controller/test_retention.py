@@ -18,11 +18,11 @@ from tiphys.ports.workflows import SubmitOptions, WorkflowFilter
 from tiphys.records.base import Query
 from tiphys.records.retention import Retention
 from tiphys.records.runs import Run
-from tiphys.records.workflows import WorkflowRemoval, WorkflowRow
+from tiphys.records.workflows import WorkflowRemoval, WorkflowRow, WorkflowSummary
 from tiphys.services.backend import LocalBackend
 from tiphys.services.retention import beyond, retention, set_retention
 from tiphys.services.workflows.pods import log_of
-from tiphys.testing.playing import IdleHost
+from tiphys.testing.playing import IdleHost, a_request
 
 BEGAN = 1_750_000_000.0
 DAY = 86400
@@ -113,15 +113,20 @@ def test_the_newest_of_each_phase_are_kept(backend, end, rules, clean):
     assert names(backend, archive=True) == [name for name in kept if name != "runs"]
 
 
-def test_runs_of_pipelines_are_not_counted_and_stay(backend, end, rules, clean):
-    pipeline = end("pipeline-run")
+@pytest.mark.parametrize("runner", ["inline", "process", "container"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_runs_of_pipelines_are_not_counted_and_stay(backend, end, rules, clean, runner, listed):
+    run = backend.runs.submit(a_request(run_name="pipeline-run", runner=runner, listed=listed))
+    state = WorkflowState(run.workflow_uid, "pipeline-run", Phase.SUCCEEDED, "", BEGAN, BEGAN + 1)
     with backend.store.transaction() as transaction:
-        transaction.update(WorkflowRow, pipeline, runner="inline")
+        transaction.save(WorkflowBatch(run.workflow_uid, [], state))
     end("a")
     end("b")
     rules(completed=1)
     clean()
-    assert names(backend) == ["b", "pipeline-run"]
+    assert [row.name for row in backend.find(Query.of(WorkflowSummary, name=["a", "b"]))] == ["b"]
+    assert backend.find(Query.of(WorkflowSummary, id=run.workflow_uid))
+    assert backend.runs.get(run.id) == run
 
 
 def test_the_oldest_go_first_and_only_so_many_at_once(backend, end):
