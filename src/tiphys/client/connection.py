@@ -15,7 +15,7 @@ import httpx2
 from tiphys import errors
 from tiphys._util.ids import new_id
 from tiphys._util.tracing import given_parent
-from tiphys.errors import ConflictError, NotFoundError, ServiceError, TiphysError, UsageError
+from tiphys.errors import ConflictError, NotFoundError, ServiceError, TiphysError, UnauthenticatedError, UsageError
 from tiphys.ports.wire import ERROR_DOMAIN, REQUEST_HEADER, VERSION, VERSION_HEADER, dump
 
 #: Seconds: to be let in, and between two bytes of an answer.
@@ -158,7 +158,13 @@ class Connection:
     def _expect_success(self, response: httpx2.Response) -> httpx2.Response:
         if response.is_success:
             return response
-        raise error_in(response)
+        error = error_in(response)
+        if isinstance(error, UnauthenticatedError):
+            # The server's own hint is for those who write requests.
+            error = UnauthenticatedError(
+                error.message, hint=f"Log in: tiphys login {self.url} [--api-key KEY], or TIPHYS_API_KEY."
+            )
+        raise error
 
     def _unreachable(self, error: httpx2.TransportError) -> ServiceError:
         if _is_distrust(error):
@@ -168,7 +174,7 @@ class Connection:
             )
         return ServiceError(
             f"The server {self.url} cannot be reached: {str(error) or type(error).__name__}.",
-            hint="Is it running? TIPHYS_URL and `tiphys login` say which server is asked.",
+            hint="Is it running? TIPHYS_URL and `tiphys login` say which server is asked, `tiphys logout` ends that.",
         )
 
     def _is_gone(self, problem: str) -> None:

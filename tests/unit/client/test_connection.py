@@ -22,6 +22,7 @@ from tiphys.errors import (
     SpecError,
     StoreError,
     TiphysError,
+    UnauthenticatedError,
     UpgradeError,
     UsageError,
 )
@@ -167,6 +168,16 @@ def test_certificates_that_cannot_be_read(tmp_path: Path, content: str | None) -
         path.write_text(content)
     with pytest.raises(UsageError, match=r"ca\.pem"):
         Connection("https://localhost:1", authority=str(path))
+
+
+def test_whom_the_server_does_not_know_is_told_how_to_log_in(
+    server: Scripted, connect: Callable[..., Connection]
+) -> None:
+    server.answers = [(401, {"code": "unauthenticated", "message": "Who are you?", "hint": "Send a header."})]
+    with pytest.raises(UnauthenticatedError, match=r"Who are you\?") as caught:
+        connect(server.url).ask("GET", "/x")
+    assert caught.value.hint is not None
+    assert f"tiphys login {server.url} [--api-key KEY]" in caught.value.hint
 
 
 def test_a_request_names_the_span_that_started_this_process(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
