@@ -16,6 +16,8 @@ from tiphys.records.retention import Retention
 from tiphys.records.synchronization import LockLimit
 from tiphys.services.retention import beyond, outlived, retention, set_retention
 
+#: A thousand years in seconds, which a date can be put back by; more workflows than there will be.
+_MOST = 1000 * 365 * 86400
 _RULES = tuple(field.name for field in fields(Retention))
 
 
@@ -86,5 +88,5 @@ def _changed(rules: Retention, changes: Mapping[str, int | None]) -> Retention:
 
 
 def _expect_count(what: str, value: int) -> None:
-    if not 0 <= value < 2**31:
-        raise UsageError(f"{what}: {value} is no number of workflows or seconds.", hint="From 0 to 2147483647.")
+    if not 0 <= value <= _MOST:
+        raise UsageError(f"{what}: {value} is no number of workflows or seconds.", hint=f"From 0 to {_MOST}.")
