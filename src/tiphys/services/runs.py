@@ -84,6 +84,8 @@ class RunService(Runs):
                 "A run is remote on a server, and this process is connected to none.",
                 hint="tiphys login URL, or leave `remote` out.",
             )
+        if request.code is not None and not (request.code.get("store") and request.code.get("digest")):
+            raise UsageError("The code of a run is told by the `store` that it is in, and its `digest`.")
         known = self._created(request.id)
         if known is not None:
             return known

@@ -222,7 +222,9 @@ class Submission:
             "reuse": self._reused(),
             "code_tree": request.code,
         }
-        return {**request.config, **{name: value for name, value in extra.items() if value}}
+        # Whoever asks for a run does not say what is told of it under our names.
+        given = {name: value for name, value in request.config.items() if name not in extra}
+        return {**given, **{name: value for name, value in extra.items() if value}}
 
     def _reused(self) -> dict[str, str]:
         """Step runs that steps take their outputs from.

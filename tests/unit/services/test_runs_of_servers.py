@@ -8,7 +8,7 @@ import pytest
 
 from tiphys._util.ids import new_id
 from tiphys._util.times import utc_now
-from tiphys.errors import HeldElsewhereError
+from tiphys.errors import HeldElsewhereError, UsageError
 from tiphys.records.base import Query
 from tiphys.records.queue import QueuedWorkflow
 from tiphys.records.runs import Run
@@ -106,3 +106,17 @@ def test_it_is_not_watched_where_somebody_else_was_quicker(backend, host, elsewh
     host.alive.remove("there:1:1")
     with pytest.raises(HeldElsewhereError):
         backend.runs.attend(elsewhere, backend.clients.watch)
+
+
+@pytest.mark.parametrize("code", [{}, {"store": "default"}, {"digest": "sha256:1"}, {**CODE, "store": ""}])
+def test_code_that_is_nowhere_is_refused(backend, full, code):
+    with pytest.raises(UsageError, match="`store`"):
+        backend.runs.submit(a_request(code=code))
+    assert backend.find(Query.of(Run)) == []
+
+
+@pytest.mark.parametrize("name", ["code_tree", "models", "reuse", "step_names", "substitutions"])
+def test_what_is_told_of_a_run_is_not_what_somebody_says(backend, name):
+    run = backend.runs.submit(a_request(config={name: 7, "entry": "run.py"}))
+    assert run.config == {"entry": "run.py"}
+    assert backend.artifacts.gc(dry_run=True) == []
