@@ -562,6 +562,22 @@ def test_lanes_of_threads_that_have_ended_are_given_up(store, context, tmp_path)
     assert len(lines(store, digest)) >= 20 * 500
 
 
+def test_a_lane_that_is_given_up_meanwhile_hides_no_other(context):
+    log = capture(context)
+
+    class Lane:
+        is_open, owner = True, threading.get_ident()
+
+        def close_lane(self) -> None:
+            self.is_open = False
+            log.lanes.remove(self)  # as the writing thread does with one whose thread has ended
+
+    lanes = [Lane(), Lane(), Lane()]
+    log.lanes[:] = lanes
+    log.close_lanes()
+    assert [lane.is_open for lane in lanes] == [False, False, False]
+
+
 def test_only_what_is_buffered_anyway_goes_through_a_lane(context, tmp_path, monkeypatch):
     with (tmp_path / "terminal").open("w", buffering=1) as terminal, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", terminal)

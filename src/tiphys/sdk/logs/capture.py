@@ -138,7 +138,7 @@ class Capture:
     def close_lanes(self) -> None:
         """Keep what this thread's lanes hold, before something that came later."""
         owner = threading.get_ident()
-        for lane in self.lanes:
+        for lane in tuple(self.lanes):  # the writing thread removes some meanwhile
             if lane.is_open and lane.owner == owner:
                 lane.close_lane()
 
