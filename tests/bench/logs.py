@@ -1,10 +1,9 @@
 """What 50 MB of log cost: `python -m tests.bench.logs [CASE …]`.
 
-The same program writes 500,000 lines of a hundred bytes to a file, as a step in this process, as a step in one of its
-own and as a container, plainly and with some work between two lines. Budget: 2 % more than with its output redirected
-to a file, where it works as much as a step that logs so much does; the loop that only prints shows what a line costs.
-(Runs of one program differ by more than that, so it is medians that are compared.)
-Then a server's memory while several clients read such a log in all ways.
+A step prints and logs lines of a hundred bytes, now to its log and now to a plain file, in turn and many times (two
+runs of one program differ by more than what is measured here); so does a container. Budget: 2 % more than to the file,
+where a step works as much as one does that logs so much; the loop that only prints shows what a line costs. Behind ± is
+the mean's standard error. Then a server's memory while several clients read such a log in all ways.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,73 +26,58 @@ from tests.bench.argo import workflow
 from tests.bench.server import Desk, desk
 
 LINES = 500_000
-ROUNDS = 5
 #: What a step that logs a megabyte a second does between two lines; microseconds.
 WORK = 100
 #: The same lines by a program that does nothing else, and that quickly.
 SPEAK = f"seq -f 'line %.0f {'x' * 88}' {LINES}"
-#: The program. Its time is its own: without the start of the interpreter and of the run.
+#: Containers that speak to their log, and to a file.
+TURNS = 10
 PROGRAM = """
-import logging, sys, time, zlib
-
-def talk(lines, how, work):
-    text = "x" * 88
-    logger = logging.getLogger("talk")
-    start = time.perf_counter()
-    block = bytes(work)
-    for number in range(lines):
-        if work:
-            zlib.crc32(block)
-        if how == "log":
-            logger.info("line %d %s", number, text)
-        else:
-            print(f"line {number} {text}")
-    sys.stdout.flush()
-    return time.perf_counter() - start
-"""
-PLAIN = (
-    PROGRAM
-    + """
-if sys.argv[2] == "log":
-    logging.basicConfig(level="INFO")
-seconds = talk(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
-open(sys.argv[4], "w").write(str(seconds))
-"""
-)
-STEP = (
-    PROGRAM
-    + """
+import json, logging, sys, time, zlib
 from tiphys import pipeline, step
+from tiphys.sdk.logs.capture import _call_handlers
+
+class Plain(logging.Logger):
+    callHandlers = _call_handlers  # what it was before logs were kept
+
+def talk(lines, logger, out, block):
+    text = "x" * 88
+    start = time.perf_counter()
+    for number in range(lines):
+        if block:
+            zlib.crc32(block)
+        if logger is None:
+            print(f"line {number} {text}", file=out)
+        else:
+            logger.info("line %d %s", number, text)
+    out.flush()
+    return time.perf_counter() - start
 
 @step
-def speak(lines: int, how: str, work: int, target: str) -> None:
+def speak(how: str, turns: int, lines: int, work: int, target: str) -> None:
+    block = bytes(work)
+    ours, plain = [None, sys.stdout], [None, open(target + ".plain", "w", buffering=1 if how == "log" else -1)]
     if how == "log":
         logging.basicConfig(level="INFO")
-    seconds = talk(lines, how, work)
-    open(target, "w").write(str(seconds))
+        ours[0], plain[0] = logging.getLogger("talk"), Plain("talk")
+        handler = logging.StreamHandler(plain[1])
+        handler.setFormatter(logging.Formatter(logging.BASIC_FORMAT))
+        plain[0].parent = Plain("root")  # which has the handler, as with the other
+        plain[0].parent.addHandler(handler)
+    pairs = []
+    for turn in range(turns):
+        ways = [plain, ours][:: -1 if turn % 2 else 1]
+        pairs.append([talk(lines, *way, block) for way in ways][:: -1 if turn % 2 else 1])
+    with open(target, "w") as file:
+        json.dump(pairs, file)
 
 if __name__ == "__main__":
-    @pipeline(enable_cache=False, runner=sys.argv[5])
+    @pipeline(enable_cache=False, runner=sys.argv[1])
     def noisy():
-        speak(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4])
+        speak(sys.argv[2], *map(int, sys.argv[3:6]), sys.argv[6])
 
     assert noisy().status == "completed"
 """
-)
-
-
-def seconds_of(folder: Path, program: str, *arguments: str) -> float:
-    """Seconds that the loop of a program took, with its output in a file."""
-    script, target = folder / "program.py", folder / "seconds"
-    script.write_text(program)
-    first, rest = arguments[:3], arguments[3:]
-    # Unbuffered, the program by itself would be slower than most that log so much.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    environment |= {"TIPHYS_HOME": str(folder / "home"), "TIPHYS_PROGRESS": "off"}
-    with (folder / "output").open("wb") as output:
-        command = [sys.executable, str(script), *first, str(target), *rest]
-        subprocess.run(command, stdout=output, stderr=output, env=environment, check=True)
-    return float(target.read_text())
 
 
 def work_of(microseconds: int) -> int:
@@ -105,36 +89,54 @@ def work_of(microseconds: int) -> int:
     return int(len(block) * 5_000 * microseconds / 1e6 / (time.perf_counter() - start))
 
 
-def steps(folder: Path, lines: int, how: str, microseconds: int) -> str:
-    """A step in this process and in one of its own, against the program by itself; in turn, the medians."""
-    work = work_of(microseconds)
-    found: dict[str, list[float]] = {"plain": [], "inline": [], "process": []}
-    arguments = (str(lines), how, str(work))
-    for _ in range(ROUNDS):
-        found["plain"].append(seconds_of(folder, PLAIN, *arguments))
-        for runner in ("inline", "process"):
-            found[runner].append(seconds_of(folder, STEP, *arguments, runner))
-    plain, inline, process = (statistics.median(times) for times in found.values())
+def in_turn(folder: Path, runner: str, how: str, turns: int, lines: int, work: int) -> list[tuple[float, float]]:
+    """Seconds that each turn of a step took, to a plain file and to its log."""
+    script, target = folder / "program.py", folder / "seconds"
+    script.write_text(PROGRAM)
+    # Unbuffered, the step would write to no file as others do.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment |= {"TIPHYS_HOME": str(folder / "home"), "TIPHYS_PROGRESS": "off"}
+    command = [sys.executable, str(script), runner, how, *map(str, (turns, lines, work)), str(target)]
+    with (folder / "output").open("wb") as output:
+        subprocess.run(command, stdout=output, stderr=output, env=environment, check=True)
+    return [(plain, ours) for plain, ours in json.loads(target.read_text())]
 
-    def against(seconds: float) -> str:
-        return f"{seconds / plain - 1:+.1%} ({(seconds - plain) / lines * 1e6:+.1f} µs a line)"
 
-    return f"{plain:.1f} s by itself; inline {against(inline)}, process {against(process)}"
+def compared(pairs: Sequence[tuple[float, float]]) -> str:
+    """How much longer the second of each pair is."""
+    more = [ours / plain - 1 for plain, ours in pairs]
+    return f"{statistics.mean(more):+.2%} ± {statistics.stdev(more) / len(more) ** 0.5:.2%}"
+
+
+def steps(folder: Path, turns: int, lines: int, how: str, microseconds: int) -> str:
+    """A step in this process and in one of its own."""
+    work = work_of(microseconds) if microseconds else 0
+    shown = []
+    for runner in ("inline", "process"):
+        pairs = in_turn(folder, runner, how, turns, lines, work)
+        plain, ours = (sum(seconds) for seconds in zip(*pairs, strict=True))
+        each = (ours - plain) / turns / lines * 1e6
+        shown.append(f"{runner} {plain:.1f} s to a file, to the log {compared(pairs)} ({each:+.1f} µs a line)")
+    return "; ".join(shown)
 
 
 def container(folder: Path, flavour: str) -> str:
-    """A container against the same command with its output in a file; it ends with the microseconds that it took."""
-    command = ["sh", "-c", f"began=$(date +%s%N); {SPEAK}; echo $(( ($(date +%s%N) - began) / 1000 ))"]
-    plain, inside = [], []
+    """Containers that speak to a file and to their log, and say how many microseconds each took."""
+    to_file, to_log = f"{SPEAK} > /tmp/tiphys-bench", SPEAK
+    pairs = []
     with desk(folder, f"sqlite:///{folder / 'tiphys.db'}", 0, runner=flavour) as running:
-        for _ in range(ROUNDS):
-            with (folder / "plain").open("wb") as output:
-                subprocess.run(command, stdout=output, check=True)
-            plain.append(int((folder / "plain").read_bytes().split()[-1]))
-            name = finished(running, command)
-            inside.append(int(_log(running, name, "logOptions.tailLines=1")[0][-1]))
-    once, ours = statistics.median(plain), statistics.median(inside)
-    return f"{once / 1e6:.2f} s by itself; as a container {ours / once - 1:+.1%}"
+        for turn in range(TURNS):
+            ways = [to_file, to_log][:: -1 if turn % 2 else 1]
+            # A pause, so that neither waits for what the other left to be done.
+            timed = [f"sleep 2; a=$(date +%s%N); {way}; b=$(date +%s%N)" for way in ways]
+            first, second = timed
+            script = f"{first}; c=$((b - a)); {second}; rm /tmp/tiphys-bench; echo $((c / 1000)) $(((b - a) / 1000))"
+            name = finished(running, ["sh", "-c", script])
+            took = [int(each) for each in _log(running, name, "logOptions.tailLines=1")[0][-1].split()]
+            plain, ours = took[:: -1 if turn % 2 else 1]
+            pairs.append((plain, ours))
+    once, ours = (statistics.median(times) / 1e6 for times in zip(*pairs, strict=True))
+    return f"medians {once:.3f} s to a file, {ours:.3f} s to the log; {compared(pairs)}"
 
 
 def finished(running: Desk, command: list[str]) -> str:
@@ -187,12 +189,12 @@ def reading(folder: Path) -> str:
 
 
 CASES: dict[str, tuple[str, Callable[[Path], str]]] = {
-    "print": (f"10 MB printed, {WORK} µs of work a line", lambda folder: steps(folder, LINES // 5, "print", WORK)),
-    "log": (f"10 MB logged, {WORK} µs of work a line", lambda folder: steps(folder, LINES // 5, "log", WORK)),
-    "print-only": ("50 MB printed, nothing else", lambda folder: steps(folder, LINES, "print", 0)),
-    "log-only": ("50 MB logged, nothing else", lambda folder: steps(folder, LINES, "log", 0)),
-    "container": ("50 MB from a host process", lambda folder: container(folder, "process")),
-    "sandbox": ("50 MB from a sandbox", lambda folder: container(folder, "sandbox")),
+    "print": (f"50 MB printed, {WORK} µs of work a line", lambda folder: steps(folder, 100, 5_000, "print", WORK)),
+    "log": (f"50 MB logged, {WORK} µs of work a line", lambda folder: steps(folder, 100, 5_000, "log", WORK)),
+    "print-only": ("50 MB printed, nothing else", lambda folder: steps(folder, 10, 50_000, "print", 0)),
+    "log-only": ("50 MB logged, nothing else", lambda folder: steps(folder, 10, 50_000, "log", 0)),
+    "container": ("50 MB at full speed from a host process", lambda folder: container(folder, "process")),
+    "sandbox": ("50 MB at full speed from a sandbox", lambda folder: container(folder, "sandbox")),
     "reading": ("reading 50 MB, server's memory", reading),
 }
 

@@ -375,6 +375,26 @@ def until_a_lane_is_open(log: capturing.Capture) -> int:
     return count
 
 
+@pytest.mark.parametrize(("pause", "is_fast"), [(100e-6, True), (200e-6, True), (400e-6, False), (1e-3, False)])
+def test_whether_text_comes_without_pause_is_told_of_its_lines_pauses(context, pause, is_fast):
+    with capture(context) as log:
+        now = time.time()
+        found = []
+        for number in range(60):
+            for piece in ("line", "\n"):
+                if log.source == "stdout" and ("\n" not in piece or now + number * pause <= log.until):
+                    log.take(piece)
+                else:
+                    found.append(log.add("stdout", piece, now + number * pause))
+        assert any(found) is is_fast
+
+
+def test_text_of_two_streams_in_turn_never_comes_without_pause(context):
+    with capture(context) as log:
+        now = time.time()
+        assert not any(log.add(source, "line\n", now) for _ in range(60) for source in ("stdout", "stderr"))
+
+
 def test_what_is_printed_without_pause_goes_through_a_lane_and_is_whole(store, context, tmp_path):
     with buffered(tmp_path / "output"), capture(context) as log:
         early = until_a_lane_is_open(log)

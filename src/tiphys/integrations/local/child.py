@@ -26,14 +26,13 @@ from tiphys.integrations.local.messages import write_echo
 from tiphys.integrations.local.task_folder import STREAMS, TaskFolder
 from tiphys.ports.materializer import BaseMaterializer, registered
 from tiphys.sdk.logs.capture import Capture, expect_crashes
+from tiphys.sdk.logs.streams import REFRESH
 from tiphys.sdk.registry import accept
 from tiphys.sdk.runtime import run_task
 from tiphys.sdk.wire import finished_to_text, task_from_json
 
 #: Exit status of a process that found its task taken by another.
 TAKEN = 75  # EX_TEMPFAIL
-#: Text without an end of line is shown at most so often; seconds.
-_REFRESH = 0.05
 #: Seconds between tries to write what there was no room for.
 _ROOM_LOOK = 1.0
 
@@ -242,7 +241,7 @@ class _EchoStream(io.TextIOBase):
 
     def flush(self) -> None:
         """Show what is there, but progress bars not more often than one can see."""
-        if self._text and time.monotonic() - self._shown > _REFRESH:
+        if self._text and time.monotonic() - self._shown > REFRESH:
             self._send()
 
     def _send(self) -> None:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TextIO
 
-from tiphys.sdk.logs import writer
 from tiphys.sdk.logs.lanes import Lane
 
 #: Text without an end of line is shown at most so often; seconds.
@@ -57,76 +56,85 @@ class Router(threading.local):
         self._stream = stream
         self._source = source
         self._write = stream.write
-        self._flush = stream.flush
         # What is not the interpreter's own kind of stream may end in another router (a live view wraps one), which must
         # not keep the text a second time.
         self._is_last = type(stream) is io.TextIOWrapper
-        self._is_buffered = self._is_last and not (stream.line_buffering or getattr(stream, "write_through", False))
         self._lane: tuple[Keeper, Lane] | None = None
+        self.write = self._writer()
+        self.flush = self._flusher()
 
-    def write(self, text: str) -> int:
-        """Write to the stream below and to the present capture."""
-        kept_by = current.get()
-        if kept_by is None:
-            return self._write(text)
-        if kept_by.lanes:
-            kept_by.close_lanes()
-        if self._put(kept_by, text) and (self._is_buffered or kept_by.show):
-            self._open_lane(kept_by)
-        return len(text)
+    # These two make functions: to look up a thread's attributes takes longer than all that is done with them.
 
-    def _write_slowly(self, text: str) -> int:
-        return Router.write(self, text)
+    def _writer(self) -> Callable[[str], int]:
+        """Make what writes to the stream below and to the present capture."""
+        stream, write_below, source, is_last = self._stream, self._write, self._source, self._is_last
+        is_buffered = is_last and not (stream.line_buffering or getattr(stream, "write_through", False))
 
-    def _put(self, kept_by: Keeper, text: str) -> bool:
-        """Returns whether text comes without pause."""
-        self._show(kept_by, text)
-        if kept_by.source is self._source and ("\n" not in text or _now() <= kept_by.until):
-            kept_by.take(text)
-            return False
-        return kept_by.add(self._source, text)
+        def write(text: str) -> int:
+            kept_by = current.get()
+            if kept_by is None:
+                return write_below(text)
+            if kept_by.lanes:
+                kept_by.close_lanes()
+            if kept_by.show is None:
+                if is_last:
+                    write_below(text)
+                else:
+                    self._show(text)
+            if kept_by.source is source and ("\n" not in text or _now() <= kept_by.until):
+                kept_by.take(text)
+            elif kept_by.add(source, text) and (is_buffered or kept_by.show):
+                self._open_lane(kept_by)
+            return len(text)
+
+        return write
+
+    def _flusher(self) -> Callable[[], None]:
+        """Make what shows what was written."""
+        flush_below = self._stream.flush
+
+        def flush() -> None:
+            kept_by = current.get()
+            if kept_by is None:
+                flush_below()
+                return
+            if kept_by.lanes:
+                kept_by.close_lanes()
+            if kept_by.show is None:
+                flush_below()
+            else:
+                kept_by.write_soon(REFRESH)
+
+        return flush
 
     def _put_chunk(self, kept_by: Keeper, text: str) -> None:
         """Keep first, then show: if that fails, many lines would be lost and not one."""
         kept_by.add(self._source, text)
         kept_by.write_soon(0.0)
-        try:
-            self._show(kept_by, text)
-        except UnicodeEncodeError:  # a single print would have failed; whose it was is not known any more
-            self._show(kept_by, text.encode(self._stream.encoding, "backslashreplace").decode(self._stream.encoding))
-
-    def _show(self, kept_by: Keeper, text: str) -> None:
         if kept_by.show is None:
-            if self._is_last:
+            try:
+                self._show(text)
+            except UnicodeEncodeError:  # a single print would have failed; whose it was is not known any more
+                encoding = self._stream.encoding
+                self._show(text.encode(encoding, "backslashreplace").decode(encoding))
+
+    def _show(self, text: str) -> None:
+        if self._is_last:
+            self._write(text)
+        else:
+            token = current.set(None)
+            try:
                 self._write(text)
-            else:
-                token = current.set(None)
-                try:
-                    self._write(text)
-                finally:
-                    current.reset(token)
+            finally:
+                current.reset(token)
 
     def _open_lane(self, kept_by: Keeper) -> None:
         if self._lane is None or self._lane[0] is not kept_by:
-            self._lane = (kept_by, Lane(self.__dict__, lambda text: self._put_chunk(kept_by, text), self._write_slowly))
+            self._lane = (kept_by, Lane(self.__dict__, lambda text: self._put_chunk(kept_by, text), self._writer()))
         lane = self._lane[1]
         lane.open()
         if lane not in kept_by.lanes:
             kept_by.lanes.append(lane)
-        writer.wake()
-
-    def flush(self) -> None:
-        """Show what was written."""
-        kept_by = current.get()
-        if kept_by is None:
-            self._flush()
-            return
-        if kept_by.lanes:
-            kept_by.close_lanes()
-        if kept_by.show is None:
-            self._flush()
-        else:
-            kept_by.write_soon(REFRESH)
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write several texts."""

@@ -8,9 +8,8 @@ import threading
 import time
 from typing import Protocol
 
-from tiphys.sdk.logs import lanes
-
-#: Seconds between two looks, and after which the thread ends if there is nothing to do.
+#: Seconds between two looks (one may take half a millisecond from other threads), and after which the thread ends if it
+#: has nothing to do.
 TICK, IDLE = 0.25, 5.0
 
 _log = logging.getLogger(__name__)
@@ -19,8 +18,8 @@ _log = logging.getLogger(__name__)
 class Written(Protocol):
     """What the thread looks after."""
 
-    def empty_lanes(self) -> bool:
-        """Keep what is in lanes, so that it does not wait for more; returns whether some are open."""
+    def empty_lanes(self) -> None:
+        """Keep what is in lanes, so that it does not wait for more."""
 
     def tick(self) -> None:
         """Write out what is due."""
@@ -57,23 +56,16 @@ def leave(written: Written) -> None:
 
 def _run() -> None:
     global _thread
-    idle_since = ticked = time.monotonic()
+    idle_since = time.monotonic()
     broken: set[Written] = set()
-    has_lanes = False
     while True:
-        is_woken = _wake.wait(lanes.PAUSE if has_lanes else TICK)
+        _wake.wait(TICK)
         _wake.clear()
-        now = time.monotonic()
-        has_lanes = False
         for each in list(_active):
+            idle_since = time.monotonic()
             # A stream that cannot be written to says so to the step itself, with the next that it prints.
             with contextlib.suppress(OSError, ValueError):
-                has_lanes |= each.empty_lanes()
-        if not is_woken and now - ticked < TICK:
-            continue
-        ticked = now
-        for each in list(_active):
-            idle_since = now
+                each.empty_lanes()
             if each in broken:
                 continue
             try:
