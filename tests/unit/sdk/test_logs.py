@@ -366,6 +366,7 @@ def has_open_lane(log: capturing.Capture) -> bool:
 
 
 def until_a_lane_is_open(log: capturing.Capture) -> int:
+    """Print until this thread writes through a lane; how often depends on how busy the machine is."""
     deadline = time.monotonic() + 20
     count = 0
     while not has_open_lane(log):
@@ -537,11 +538,32 @@ def test_a_lane_that_another_thread_closes_holds_nothing_back(store, context, tm
     assert found == [f"line {number}" for number in range(count)]
 
 
+@contextlib.contextmanager
+def on_full_disk() -> Iterator[None]:
+    """Standard output cannot be written to, as soon as it has gathered some 16 KB."""
+    file = Path("/dev/full").open("w")  # noqa: SIM115 (to close it fails, too)
+    try:
+        with contextlib.redirect_stdout(file):
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
+
+
+def write_through_a_lane(log: capturing.Capture, text: str) -> None:
+    """As soon as a lane is open and stays so for long enough."""
+    deadline = time.monotonic() + 20
+    while True:
+        assert time.monotonic() < deadline, "no lane took it"
+        with contextlib.suppress(OSError):
+            until_a_lane_is_open(log)
+            sys.stdout.write(f"{text}\n")
+            return
+
+
 def test_a_stream_that_cannot_be_written_to_neither_loses_lines_nor_ends_the_writing_thread(store, context):
-    full = Path("/dev/full").open("w")  # noqa: SIM115 (to close it fails, too)
-    with contextlib.redirect_stdout(full), capture(context) as log:
-        early = until_a_lane_is_open(log)
-        print("x" * 20_000)  # more than the stream holds back, and less than a lane
+    with on_full_disk(), capture(context) as log:
+        write_through_a_lane(log, "x" * 20_000)  # more than the stream holds back, and less than a lane
         path = live_path(context["home"], "r", "s", 0)
         wait_for(path)
         deadline = time.monotonic() + 20
@@ -551,16 +573,25 @@ def test_a_stream_that_cannot_be_written_to_neither_loses_lines_nor_ends_the_wri
         writer = next(thread for thread in threading.enumerate() if thread.name == "tiphys-logs")
         with pytest.raises(OSError, match="No space left"):  # as without a capture
             print("y" * 20_000)
-        until_a_lane_is_open(log)
-        print("z" * 20_000)
+        write_through_a_lane(log, "z" * 20_000)
         digest = log.finish(store)
         assert writer.is_alive()
-    with contextlib.suppress(OSError):
-        full.close()
     texts = [text for _, text in lines(store, digest)]
-    assert early > 0
     assert [text for text in texts if set(text) == {"x"}]
     assert [text for text in texts if set(text) == {"z"}]
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_a_stream_has_no_letters_for_is_shown_with_escapes_and_kept_as_it_is(store, context, tmp_path, stream):
+    with buffered(tmp_path / "output"):
+        with capture(context) as log:
+            written = getattr(sys, stream).write("\u00e4 \udc80\n")
+            digest = log.finish(store)
+        with pytest.raises(UnicodeEncodeError):  # nobody keeps it
+            getattr(sys, stream).write("\u00e4\n")
+    assert written == 4
+    assert (tmp_path / "output").read_text() == "\\xe4 \\udc80\n"
+    assert lines(store, digest) == [(stream, "\u00e4 \\udc80")]
 
 
 def test_lanes_of_threads_that_have_ended_are_given_up(store, context, tmp_path):

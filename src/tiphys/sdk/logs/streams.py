@@ -77,10 +77,13 @@ class Router(threading.local):
             if kept_by.lanes:
                 kept_by.close_lanes()
             if kept_by.show is None:
-                if is_last:
-                    write_below(text)
-                else:
-                    self._show(text)
+                try:
+                    if is_last:
+                        write_below(text)
+                    else:
+                        self._show(text)
+                except UnicodeEncodeError:
+                    self._show_escaped(text)
             if kept_by.source is source and ("\n" not in text or _now() <= kept_by.until):
                 kept_by.take(text)
             elif kept_by.add(source, text) and (is_buffered or kept_by.show):
@@ -114,9 +117,8 @@ class Router(threading.local):
         if kept_by.show is None:
             try:
                 self._show(text)
-            except UnicodeEncodeError:  # a single print would have failed; whose it was is not known any more
-                encoding = self._stream.encoding
-                self._show(text.encode(encoding, "backslashreplace").decode(encoding))
+            except UnicodeEncodeError:
+                self._show_escaped(text)
 
     def _show(self, text: str) -> None:
         if self._is_last:
@@ -127,6 +129,11 @@ class Router(threading.local):
                 self._write(text)
             finally:
                 current.reset(token)
+
+    def _show_escaped(self, text: str) -> None:
+        """Show what the stream has no letters for: a step does not fail for that, whichever way it writes."""
+        encoding = getattr(self._stream, "encoding", None) or "ascii"
+        self._show(text.encode(encoding, "backslashreplace").decode(encoding))
 
     def _open_lane(self, kept_by: Keeper) -> None:
         if self._lane is None or self._lane[0] is not kept_by:
