@@ -149,6 +149,62 @@ def test_a_console_handler_is_not_kept_twice(store, context, capsys):
     assert "once" in capsys.readouterr().err
 
 
+def test_what_a_handler_does_while_it_shows_a_record_is_not_kept(store, context, capsys):
+    class Talkative(logging.StreamHandler):
+        def emit(self, record: logging.LogRecord) -> None:
+            super().emit(record)
+            if record.name == "outer":
+                logging.getLogger("inner").warning("of the handler")
+                thread = threading.Thread(target=print, args=["of its thread"])
+                thread.start()
+                thread.join()
+            print("of its emit")
+
+    names = ["outer", "inner"]
+    with capture(context) as log:
+        handler = Talkative(sys.stderr)
+        for name in names:
+            logging.getLogger(name).addHandler(handler)
+        try:
+            logging.getLogger("outer").warning("kept")
+            print("printed")
+        finally:
+            for name in names:
+                logging.getLogger(name).removeHandler(handler)
+        digest = log.finish(store)
+    assert lines(store, digest) == [("WARNING", "outer: kept"), ("stdout", "printed")]
+    shown = capsys.readouterr()
+    assert shown.out.splitlines() == ["of its emit", "of its thread", "of its emit", "printed"]
+    assert shown.err.splitlines() == ["kept", "of the handler"]
+
+
+def test_threads_that_log_and_print_at_once_have_each_line_kept_once(store, context, tmp_path):
+    logger = logging.getLogger("at.once")
+
+    def talk(number: int) -> None:
+        for line in range(300):
+            if number % 2:
+                logger.warning("%d:%d", number, line)
+            else:
+                print(f"{number}:{line}")
+
+    with buffered(tmp_path / "output"), capture(context) as log:
+        handler = logging.StreamHandler(sys.stderr)
+        logger.addHandler(handler)
+        try:
+            threads = [threading.Thread(target=talk, args=[number]) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            logger.removeHandler(handler)
+        digest = log.finish(store)
+    expected = sorted(f"{number}:{line}" for number in range(4) for line in range(300))
+    assert sorted(text.removeprefix("at.once: ") for _, text in lines(store, digest)) == expected
+    assert sorted((tmp_path / "output").read_text().splitlines()) == expected
+
+
 def test_levels_and_handlers_are_left_alone(store, context):
     root = logging.getLogger()
     before = (root.level, list(root.handlers))

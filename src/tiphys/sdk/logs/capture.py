@@ -94,7 +94,7 @@ class Capture:
         self._finished = False
         #: Of all threads that ever needed one and still run: a closed one may yet hold a text.
         self.lanes: list[Lane] = []
-        self.shown_only = None if show is None else _ShownOnly(self)
+        self.showing: set[int] = set()
 
     def __enter__(self) -> Self:
         _hook()
@@ -172,7 +172,7 @@ class Capture:
             self.add(source.replace(" ", "_") or "NOTSET", text, record.created)
 
     def add_shown(self, source: str, text: str) -> None:
-        """Take what is shown and not kept."""
+        """Take what is to be shown and not kept."""
         if not self._finished:
             self._shown.append((len(self._pieces), source, text))
 
@@ -298,30 +298,10 @@ class Capture:
         self._lock, self._writing = threading.RLock(), threading.RLock()
         for lane in self.lanes:
             lane.forget()
-        self.lanes = []
+        self.lanes, self.showing = [], set()
         self._path, self._file, self._eager, self._poll, self.show = None, None, False, None, None
         self._pieces, self._marks, self._shown, self._rendered = [], [], [], []
         self.take = self._pieces.append
-
-
-class _ShownOnly:
-    """Stands for a capture where handlers show records that it keeps already."""
-
-    source = ""
-    until = 0.0
-
-    def __init__(self, capture: Capture) -> None:
-        self._capture = capture
-        self.lanes = capture.lanes
-        self.close_lanes = capture.close_lanes
-        self.show = capture.show
-        self.take = capture.take
-        self.write_soon = capture.write_soon
-
-    def add(self, source: str, text: str) -> bool:
-        """Take what is to be shown."""
-        self._capture.add_shown(source, text)
-        return False
 
 
 def capture(context: Mapping[str, Any], *, attempt: int | None = None) -> Capture:
@@ -362,21 +342,22 @@ def _hook() -> None:
 
 
 def _keep_record(self: logging.Logger, record: logging.LogRecord) -> None:
-    kept_by = current.get()
-    if not isinstance(kept_by, Capture):
+    kept_by, thread = current.get(), threading.get_ident()
+    if not isinstance(kept_by, Capture) or thread in kept_by.showing:
         _call_handlers(self, record)
         return
     kept_by.add_record(record)
-    token = current.set(kept_by.shown_only)
     try:
+        kept_by.showing.add(thread)
         _call_handlers(self, record)
     finally:
-        current.reset(token)
+        kept_by.showing.discard(thread)
 
 
 def _start_in_context(self: threading.Thread) -> None:
     """`Thread.start` that hands the step's context on, as Python 3.14 can do by itself."""
-    if current.get() is not None:
+    kept_by = current.get()
+    if kept_by is not None and threading.get_ident() not in kept_by.showing:  # not to threads of handlers
         run, context = self.run, contextvars.copy_context()
 
         def run_in_context() -> None:

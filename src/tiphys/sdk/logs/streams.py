@@ -30,9 +30,14 @@ class Keeper(Protocol):
     lanes: list[Lane]
     #: Shows text of a stream; None if the stream below is to show it.
     show: Callable[[str, str], None] | None
+    #: Threads that show what is kept already: a log record, by its handlers.
+    showing: set[int]
 
     def add(self, source: str, text: str) -> bool:
         """Take what was written to a stream, with a mark; returns whether that source writes without pause."""
+
+    def add_shown(self, source: str, text: str) -> None:
+        """Take what is to be shown and not kept."""
 
     def close_lanes(self) -> None:
         """Keep what this thread's lanes hold, before something that came later."""
@@ -44,6 +49,7 @@ class Keeper(Protocol):
 #: Who keeps what is written here.
 current: contextvars.ContextVar[Keeper | None] = contextvars.ContextVar("tiphys_log", default=None)
 _now = time.time
+_this_thread = threading.get_ident
 
 
 class Router(threading.local):
@@ -84,7 +90,10 @@ class Router(threading.local):
                         self._show(text)
                 except UnicodeEncodeError:
                     self._show_escaped(text)
-            if kept_by.source is source and ("\n" not in text or _now() <= kept_by.until):
+            if kept_by.showing and _this_thread() in kept_by.showing:
+                if kept_by.show is not None:
+                    kept_by.add_shown(source, text)
+            elif kept_by.source is source and ("\n" not in text or _now() <= kept_by.until):
                 kept_by.take(text)
             elif kept_by.add(source, text) and (is_buffered or kept_by.show):
                 self._open_lane(kept_by)
