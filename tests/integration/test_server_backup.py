@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 from tests.contract.conftest import empty_postgres_url, postgres
 from tests.integration.server_desk import PATIENCE, RunningServer, running_server, workflow
@@ -40,10 +41,13 @@ def urls(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     return first, server.create_database(f"second_{os.getpid()}")
 
 
+def of(home: Path, db_url: str) -> dict[str, str]:
+    return {**os.environ, "TIPHYS_HOME": str(home), "TIPHYS_DB_URL": db_url}
+
+
 def tiphys(home: Path, db_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "TIPHYS_HOME": str(home), "TIPHYS_DB_URL": db_url}
     command = [sys.executable, "-m", "tiphys", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, env=of(home, db_url))
 
 
 def gated(gate: Path) -> dict[str, Any]:
@@ -130,6 +134,24 @@ def test_a_backup_under_load_is_a_whole_server_elsewhere(tmp_path: Path, urls: t
     refused = tiphys(second, urls[1], "restore", str(file))
     assert (refused.returncode, "is not empty" in refused.stderr) == (2, True)
     assert tiphys(second, urls[1], "restore", "--force", str(file)).returncode == 0
+
+
+def test_connections_that_are_just_ending_do_not_hinder_a_restore(tmp_path: Path, empty_postgres_url: str) -> None:
+    if not shutil.which("pg_dump"):
+        lacking("pg_dump is not installed (scripts/ensure_packages.sh).")
+    home, file = tmp_path / "home", tmp_path / "backup.tar"
+    for arguments in (("tag", "list"), ("backup", str(file))):
+        done = tiphys(home, empty_postgres_url, *arguments)
+        assert done.returncode == 0, done.stderr
+    restore = ("restore", "--force", str(file))
+    with psycopg.connect(empty_postgres_url, autocommit=True) as other:
+        refused = tiphys(home, empty_postgres_url, *restore)
+        assert (refused.returncode, "in use" in refused.stderr) == (2, True)
+        environment = of(home, empty_postgres_url)
+        restoring = subprocess.Popen([sys.executable, "-m", "tiphys", *restore], env=environment)
+        looks = "SELECT 1 FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%pg_stat_activity%'"
+        until(lambda: other.execute(looks).fetchone() is not None or restoring.poll() is not None)
+    assert restoring.wait(PATIENCE) == 0
 
 
 def test_artifacts_and_logs_come_back(tmp_path: Path, gate: Path) -> None:

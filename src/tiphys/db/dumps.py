@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,13 @@ from tiphys.plugins.loading import load
 
 #: Seconds to wait for writers.
 _PATIENCE = 60.0
+#: Seconds in which PostgreSQL notices the end of those who were connected.
+_ENDING = 2.0
+#: Who else is connected; a vacuum that PostgreSQL began by itself makes way.
+_OTHERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
 #: Of what a process carried out nothing runs where a copy of it is put.
 _DISOWN = "UPDATE workflows SET owner = '' WHERE finished_at IS NULL"
 
@@ -199,12 +207,13 @@ class PostgresqlDumps(Dumps):
 
     def replace(self, file: Path) -> None:
         """Run `pg_restore`, in one transaction."""
+        until = time.monotonic() + _ENDING
         with self._connection() as connection:
-            others = connection.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            ).fetchone()[0]
-        if others:
-            raise ConflictError("The database is in use.", hint="End the servers and all else that uses it first.")
+            while connection.execute(_OTHERS).fetchone()[0]:
+                if time.monotonic() > until:
+                    hint = "End the servers and all else that uses it first."
+                    raise ConflictError("The database is in use.", hint=hint)
+                time.sleep(0.05)
         options = ("--clean", "--if-exists", "--single-transaction", "--no-owner", "--no-privileges")
         self._run("pg_restore", *options, f"--dbname={self._settings()['PGDATABASE']}", str(file))
         with self._connection() as connection:
