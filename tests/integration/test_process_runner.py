@@ -139,6 +139,18 @@ class TestOutput:
         assert "from a descriptor\n" in shown.out
         assert "from a program\n" in shown.err
 
+    def test_what_the_terminal_has_no_letters_for_is_shown_with_escapes(self, desk, tmp_path, monkeypatch):
+        def step() -> None:
+            print("before")
+            print("\u00e4", file=sys.stderr)
+            print("\u00e4", "after")
+
+        with (tmp_path / "shown").open("w", encoding="ascii") as stream, monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", stream)
+            finished = desk.run(step, outputs=())
+        assert set(desk.log(finished)) == {("stdout", "before"), ("stderr", "\u00e4"), ("stdout", "\u00e4 after")}
+        assert (tmp_path / "shown").read_text() == "before\n\\xe4 after\n"
+
     def test_processes_of_the_step_are_kept(self, desk):
         def step() -> None:
             child = multiprocessing.get_context("fork").Process(target=print, args=["from a fork"])

@@ -30,6 +30,7 @@ from tiphys.integrations.local.payloads import Payloads
 from tiphys.integrations.local.task_folder import TaskFolder, tasks_folder
 from tiphys.ports.runner import Report, Runner, Task
 from tiphys.sdk.logs.files import append_lines, last_lines, path_of
+from tiphys.sdk.logs.streams import escaped
 from tiphys.sdk.runtime import report_lost
 from tiphys.sdk.wire import finished_from_text, task_to_json
 
@@ -462,7 +463,10 @@ class _Server:
             stream = streams[name]
             if stream is not None:
                 with contextlib.suppress(OSError, ValueError):  # closed by its owner
-                    stream.write(text)
+                    try:
+                        stream.write(text)
+                    except UnicodeEncodeError:
+                        stream.write(escaped(text, stream))
         for stream in streams.values():
             if stream is not None:
                 with contextlib.suppress(OSError, ValueError):

@@ -141,8 +141,7 @@ class Router(threading.local):
 
     def _show_escaped(self, text: str) -> None:
         """Show what the stream has no letters for: a step does not fail for that, whichever way it writes."""
-        encoding = getattr(self._stream, "encoding", None) or "ascii"
-        self._show(text.encode(encoding, "backslashreplace").decode(encoding))
+        self._show(escaped(text, self._stream))
 
     def _open_lane(self, kept_by: Keeper) -> None:
         if self._lane is None or self._lane[0] is not kept_by:
@@ -159,6 +158,12 @@ class Router(threading.local):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def escaped(text: str, stream: TextIO) -> str:
+    """A text with escapes for what a stream has no letters for."""
+    encoding = getattr(stream, "encoding", None) or "ascii"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def route() -> None:
